@@ -1,0 +1,20 @@
+//! The nouns and units of tallyd: tokens, money, time, models, usage and the cells they add up to.
+//!
+//! Owns: the clock and every unit that crosses a module border. Does no input or output, knows no
+//! serialisation format (session logs, SQL columns and JSON reports are different formats kept in
+//! different places) and cannot fail except in constructors, which return `Option` or a named error.
+
+mod cell;
+mod money;
+mod response;
+mod time;
+mod tokens;
+
+pub use cell::{Cell, ModelKey, SessionInfo, SessionKey, Totals};
+pub use money::{Cost, Picodollars, Usd};
+pub use response::{
+    Attribution, ClientAccount, ClientModelAccount, Geo, MessageKey, ModelName, Part, PartKind, Rank, Response,
+    ResponseLine, Speed, Tier, Usage,
+};
+pub use time::{Clock, Quarter, SystemClock, UnixMillis};
+pub use tokens::TokenCounts;

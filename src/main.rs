@@ -1,0 +1,3 @@
+//! The `tallyd` command.
+
+fn main() {}
