@@ -2,3 +2,7 @@
 //! prices it exactly and keeps it in an embedded ledger. `ARCHITECTURE.md` has the map.
 
 pub mod domain;
+pub mod ledger;
+pub mod parse;
+pub mod tail;
+pub mod watch;

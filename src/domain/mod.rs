@@ -5,12 +5,14 @@
 //! different places) and cannot fail except in constructors, which return `Option` or a named error.
 
 mod cell;
+mod cursor;
 mod money;
 mod response;
 mod time;
 mod tokens;
 
 pub use cell::{Cell, ModelKey, SessionInfo, SessionKey, Totals};
+pub use cursor::{Cursor, FileStat};
 pub use money::{Cost, Picodollars, Usd};
 pub use response::{
     Attribution, ClientAccount, ClientModelAccount, Geo, MessageKey, ModelName, Part, PartKind, Rank, Response,

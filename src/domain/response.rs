@@ -21,7 +21,7 @@ pub enum Speed {
 /// Where inference was asked to run; only the US has a price of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Geo {
-    /// Anywhere: absent, null, "", "global", "not_available" and every value that is not "us".
+    /// Anywhere: absent, null, "", "global", `not_available` and every value that is not "us".
     #[default]
     Global,
     /// `"inference_geo": "us"`.
@@ -104,6 +104,8 @@ pub enum MessageKey {
         id: String,
         /// Names of the response; never empty.
         names: Vec<String>,
+        /// The name of the line this one continues: joins its response if that is known already.
+        follows: Option<String>,
     },
 }
 

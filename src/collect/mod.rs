@@ -1,0 +1,37 @@
+//! The write pipeline: files to lines to statements to facts.
+//!
+//! Owns: the order of things. `watch` says which files there are, `tail` reads what is new in them,
+//! `parse` says what it means, `price` what it costs, `ledger` keeps it, and the cursor moves with the
+//! facts. Reading is spread over threads, a file at a time; the ledger has one writer. A file that
+//! cannot be read is reported and harms no other; a ledger that cannot be written ends the pass, and
+//! the next one begins where the last commit left off. Refuses: to remember anything that matters.
+
+mod pass;
+mod plan;
+mod pricing;
+mod reading;
+
+pub use pass::{Collector, PassSummary, Progress};
+pub use pricing::TablePricing;
+pub use reading::FileReport;
+
+use crate::ledger::LedgerError;
+use crate::tail::TailOptions;
+use std::path::PathBuf;
+
+/// Settings of collecting.
+#[derive(Clone, Debug, Default)]
+pub struct CollectOptions {
+    /// The folders that hold session logs at any depth.
+    pub roots: Vec<PathBuf>,
+    /// Settings of reading.
+    pub tail: TailOptions,
+}
+
+/// Why a pass ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// The ledger could not be written; the pass can be repeated.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}

@@ -1,0 +1,152 @@
+//! Reading one file: lines to statements, in pieces that the ledger takes in.
+
+use super::plan::{Job, is_agent_file, session_of};
+use crate::domain::UnixMillis;
+use crate::ledger::{FileUpdate, SeenAccount, SeenFault, SeenLine};
+use crate::parse::{LineContext, Notice, Statement, parse_line, parse_unfinished};
+use crate::tail::{Flow, Line, LineReader, LogFile, Oddity, Start, TailError};
+use std::path::PathBuf;
+
+/// A piece is handed on when it has this many statements …
+const PIECE_LINES: usize = 1024;
+/// … or covers this many bytes.
+const PIECE_BYTES: u64 = 64 << 20;
+
+/// Something wrong with a file or a line of it, for the log and the summary.
+#[derive(Debug)]
+pub enum FileReport {
+    /// A line that is not as it should be.
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Byte offset of the line.
+        offset: u64,
+        /// What was wrong.
+        what: String,
+        /// Something that may have been billed could not be read.
+        is_loss: bool,
+    },
+    /// A file that could not be read.
+    File(TailError),
+}
+
+/// What reading hands on.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) update: FileUpdate,
+    pub(super) reports: Vec<FileReport>,
+    pub(super) bytes: u64,
+}
+
+/// Reads what is new in a file and hands it on in pieces, until `deliver` says that nobody wants more.
+/// An error comes after the pieces that could be read.
+pub(super) fn read_file(
+    job: &Job,
+    lines: &mut LineReader,
+    deliver: &mut dyn FnMut(Piece) -> Flow,
+) -> Result<(), TailError> {
+    let mut log = LogFile::open(&job.path, job.cursor.as_ref())?;
+    let session = session_of(&job.path);
+    let context = LineContext {
+        session: &session,
+        agent_file: is_agent_file(&job.path),
+        fallback_time: UnixMillis(log.stat().modified_ns / 1_000_000),
+    };
+    let mut piece = std::cell::RefCell::new(PieceBuilder::new(job, &log));
+    let start = log.offset();
+    let mut stopped = false;
+    // The cursor inside a long file is taken from a second handle: the first is busy reading.
+    let side = LogFile::open(&job.path, None)?;
+    let cursor = log.read(
+        lines,
+        &mut |offset, line| piece.borrow_mut().take(offset, line, context),
+        &mut |offset| {
+            let mut piece = piece.borrow_mut();
+            if !piece.is_full(offset) {
+                return Flow::Continue(());
+            }
+            let Ok(cursor) = side.cursor(offset) else { return Flow::Continue(()) };
+            let flow = deliver(piece.finish(cursor));
+            stopped = flow.is_break();
+            flow
+        },
+    )?;
+    if !stopped {
+        let piece = piece.get_mut();
+        piece.bytes_from = piece.bytes_from.max(start);
+        let _ = deliver(piece.finish(cursor));
+    }
+    Ok(())
+}
+
+/// Gathers statements.
+struct PieceBuilder {
+    update: FileUpdate,
+    reports: Vec<FileReport>,
+    bytes_from: u64,
+}
+
+impl PieceBuilder {
+    fn new(job: &Job, log: &LogFile) -> Self {
+        let resumed = log.start() == Start::Resume;
+        Self {
+            update: FileUpdate {
+                path: job.path.clone(),
+                moved_from: job.moved_from.clone().filter(|_| resumed),
+                folder: job.folder.clone(),
+                restarted: job.cursor.is_some() && !resumed,
+                ..FileUpdate::default()
+            },
+            reports: Vec::new(),
+            bytes_from: log.offset(),
+        }
+    }
+
+    fn is_full(&self, offset: u64) -> bool {
+        self.update.lines.len() >= PIECE_LINES || offset.saturating_sub(self.bytes_from) >= PIECE_BYTES
+    }
+
+    /// Hands over what was gathered and begins anew.
+    fn finish(&mut self, cursor: crate::domain::Cursor) -> Piece {
+        let next = FileUpdate {
+            path: self.update.path.clone(),
+            folder: self.update.folder.clone(),
+            ..FileUpdate::default()
+        };
+        let mut update = std::mem::replace(&mut self.update, next);
+        update.cursor = cursor;
+        let bytes = cursor.offset.saturating_sub(self.bytes_from);
+        self.bytes_from = cursor.offset;
+        Piece { update, reports: std::mem::take(&mut self.reports), bytes }
+    }
+
+    fn take(&mut self, offset: u64, line: Line<'_>, context: LineContext<'_>) {
+        let update = &mut self.update;
+        let mut sink = |statement| match statement {
+            Statement::Response(line) => update.lines.push(SeenLine { offset, line: *line }),
+            Statement::Account(account) => {
+                let seen_at = context.fallback_time;
+                update.accounts.push(SeenAccount { offset, account: *account, seen_at });
+            }
+        };
+        match line {
+            Line::Whole(bytes) => {
+                if let Some(notice) = parse_line(bytes, context, &mut sink) {
+                    self.report(offset, notice.name(), notice.describe().to_owned(), notice.is_loss());
+                }
+            }
+            Line::Unfinished(bytes) => parse_unfinished(bytes, context, &mut sink),
+            Line::Odd(Oddity::TooLong { bytes }) => {
+                self.report(offset, "too-long", format!("a line of {bytes} bytes, longer than allowed; skipped"), true);
+            }
+        }
+    }
+
+    fn report(&mut self, offset: u64, kind: &'static str, what: String, is_loss: bool) {
+        self.update.faults.push(SeenFault { offset, kind });
+        self.reports.push(FileReport::Line { path: self.update.path.clone(), offset, what, is_loss });
+    }
+}
+
+/// Notices are plain values; this module turns them into reports.
+const _: fn(Notice) -> &'static str = Notice::describe;

@@ -1,0 +1,105 @@
+//! The ledger: the only state tallyd has, an embedded SQLite database.
+//!
+//! Constraints: a line is counted when the transaction that holds its cursor is durable, not before;
+//! facts and cursor commit together. Nothing is ever subtracted because a log file vanished. One
+//! process writes, held off from others by a lock file; readers use connections of their own.
+//! Owns: SQL and table names; nothing outside knows a table. Refuses: a ledger of a newer tallyd, a
+//! database that is none. Fails with [`LedgerError`]; a failed transaction leaves everything as it was.
+
+mod cells;
+mod ingest;
+mod lock;
+mod names;
+mod open;
+mod pending;
+mod read;
+mod reprice;
+mod row;
+mod schema;
+mod write;
+
+pub use ingest::{Change, FileUpdate, IngestSummary, SeenAccount, SeenFault, SeenLine};
+pub use lock::{Holder, LedgerLock, LockError};
+pub use open::Ledger;
+pub use read::{LedgerReader, ResponseRecord, SightingRecord};
+pub use schema::SCHEMA_VERSION;
+
+use crate::domain::{Cost, ModelName, UnixMillis, Usage};
+use std::path::{Path, PathBuf};
+
+/// File name of the ledger inside the state folder.
+pub const LEDGER_FILE: &str = "ledger.sqlite";
+
+/// What a usage costs; the price table behind it has a digest that names it.
+pub trait Pricing {
+    /// The cost of the response's own counters and of each of its parts, in order.
+    fn price(&self, model: &ModelName, usage: &Usage, at: UnixMillis) -> (Cost, Vec<Cost>);
+
+    /// Names the table: two tables with the same digest price everything alike.
+    fn digest(&self) -> &str;
+}
+
+/// Why the ledger could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// It was written by a newer tallyd.
+    #[error("the ledger has schema version {found}; this tallyd knows {known}")]
+    Newer {
+        /// Version of the ledger.
+        found: usize,
+        /// Version of this build.
+        known: usize,
+    },
+    /// It was written by an older tallyd and nobody has opened it for writing since.
+    #[error("the ledger has schema version {found}, to be upgraded to {known} by the next `tallyd scan`")]
+    Older {
+        /// Version of the ledger.
+        found: usize,
+        /// Version of this build.
+        known: usize,
+    },
+    /// There are no tables in it yet.
+    #[error("the ledger is empty")]
+    Empty,
+    /// The file is some other SQLite database.
+    #[error("the file is a database, but no tallyd ledger")]
+    NotALedger,
+    /// There is no ledger at this place.
+    #[error("there is no ledger at {path}")]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The state folder or a file in it cannot be made or read.
+    #[error("{path} cannot be made or opened")]
+    Folder {
+        /// What.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// SQLite refused.
+    #[error("the ledger cannot be read or written")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+impl LedgerError {
+    /// True where trying again later may work: a full disk, a lock of another process.
+    pub fn is_transient(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly, SystemIoFailure};
+        match self {
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure | ReadOnly)
+            ),
+            Self::Folder { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// An I/O error at `path`.
+    fn folder(path: &Path, source: std::io::Error) -> Self {
+        Self::Folder { path: path.to_owned(), source }
+    }
+}

@@ -1,0 +1,67 @@
+//! Opening the ledger for writing: folder, file modes, pragmas, migrations.
+
+use super::names::Names;
+use super::{LEDGER_FILE, LedgerError, LedgerLock, schema};
+use rusqlite::Connection;
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// How long a statement waits for another connection's lock.
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// The ledger, open for writing.
+#[derive(Debug)]
+pub struct Ledger {
+    pub(super) connection: Connection,
+    pub(super) names: Names,
+    path: PathBuf,
+    _lock: LedgerLock,
+}
+
+impl Ledger {
+    /// Makes the state folder (mode 0700) where it is missing.
+    pub fn make_folder(folder: &Path) -> Result<(), LedgerError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|source| LedgerError::folder(folder, source))
+    }
+
+    /// Opens the ledger in `folder`, making or upgrading it where needed. The caller holds the lock and
+    /// gives it away.
+    pub fn open(folder: &Path, lock: LedgerLock) -> Result<Self, LedgerError> {
+        let path = folder.join(LEDGER_FILE);
+        // SQLite gives its journal files the mode of the database; made here, no umask can loosen it.
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|source| LedgerError::folder(&path, source))?;
+        let mut connection = Connection::open(&path)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // With a write-ahead log, NORMAL can lose the last commits to a power cut but never tear the
+        // ledger; the cursors go back with the facts, and the lines are read again.
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "foreign_keys", "OFF")?;
+        connection.pragma_update(None, "cache_size", -8_000)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        connection.set_prepared_statement_cache_capacity(64);
+        schema::migrate(&mut connection)?;
+        Ok(Self { connection, names: Names::default(), path, _lock: lock })
+    }
+
+    /// Where the ledger's database file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Folds the write-ahead log into the database, so that an idle ledger is one small file.
+    pub fn checkpoint(&self) -> Result<(), LedgerError> {
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,210 @@
+//! Responses as they are being merged in memory, before one transaction writes them.
+
+use super::LedgerError;
+use super::names::Names;
+use super::row::{COLUMNS, Row};
+use crate::domain::{MessageKey, Response, ResponseLine};
+use rusqlite::{Connection, OptionalExtension};
+use rustc_hash::FxHashMap;
+
+/// A response of this transaction.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) id: i64,
+    pub(super) message_id: String,
+    pub(super) is_global: bool,
+    /// Its row as the ledger has it.
+    pub(super) stored: Option<Row>,
+    pub(super) response: Response,
+    /// It turned out to be the same response as this other one.
+    pub(super) absorbed_by: Option<usize>,
+}
+
+/// All responses of this transaction.
+#[derive(Debug, Default)]
+pub(super) struct PendingResponses {
+    entries: Vec<Pending>,
+    by_message_id: FxHashMap<String, usize>,
+    by_alias: FxHashMap<String, usize>,
+    by_id: FxHashMap<i64, usize>,
+    new_aliases: Vec<(String, usize)>,
+    next_id: i64,
+    ledger_is_empty: bool,
+}
+
+impl PendingResponses {
+    pub(super) fn new(sql: &Connection) -> Result<Self, LedgerError> {
+        let highest: Option<i64> = sql.query_row("SELECT MAX(id) FROM response", [], |row| row.get(0))?;
+        Ok(Self { next_id: highest.unwrap_or(0) + 1, ledger_is_empty: highest.is_none(), ..Self::default() })
+    }
+
+    /// Takes in one line; returns the position of its response.
+    pub(super) fn take_in(
+        &mut self,
+        sql: &Connection,
+        names: &mut Names,
+        line: ResponseLine,
+    ) -> Result<usize, LedgerError> {
+        match line.key.clone() {
+            MessageKey::Global(id) => self.take_in_global(sql, names, id, line),
+            MessageKey::Aliases { id, names: aliases, follows } => {
+                self.take_in_aliased(sql, names, id, &aliases, follows.as_deref(), line)
+            }
+        }
+    }
+
+    fn take_in_global(
+        &mut self,
+        sql: &Connection,
+        names: &mut Names,
+        message_id: String,
+        line: ResponseLine,
+    ) -> Result<usize, LedgerError> {
+        let known = match self.by_message_id.get(&message_id) {
+            Some(position) => Some(*position),
+            None if self.ledger_is_empty => None,
+            None => self.load(sql, names, "message_id = ?1 AND flags & 1024", &message_id)?,
+        };
+        let position = self.merge_or_add(known, &message_id, true, line);
+        if known.is_none() || !self.by_message_id.contains_key(&message_id) {
+            self.by_message_id.insert(message_id, position);
+        }
+        Ok(position)
+    }
+
+    fn take_in_aliased(
+        &mut self,
+        sql: &Connection,
+        names: &mut Names,
+        message_id: String,
+        aliases: &[String],
+        follows: Option<&str>,
+        line: ResponseLine,
+    ) -> Result<usize, LedgerError> {
+        let mut known: Option<usize> = None;
+        for alias in aliases.iter().map(String::as_str).chain(follows) {
+            let Some(found) = self.find_alias(sql, names, alias)? else { continue };
+            known = Some(match known {
+                Some(first) => self.absorb(first, found),
+                None => found,
+            });
+        }
+        let position = self.merge_or_add(known, &message_id, false, line);
+        for alias in aliases {
+            if self.by_alias.get(alias).map(|at| self.resolve(*at)) != Some(position) {
+                self.by_alias.insert(alias.clone(), position);
+                self.new_aliases.push((alias.clone(), position));
+            }
+        }
+        Ok(position)
+    }
+
+    fn merge_or_add(&mut self, known: Option<usize>, message_id: &str, is_global: bool, line: ResponseLine) -> usize {
+        let response = Response::new(line);
+        if let Some(entry) = known.and_then(|position| self.entries.get_mut(position)) {
+            entry.response.merge(response);
+            return known.unwrap_or_default();
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        self.add(Pending {
+            id,
+            message_id: message_id.to_owned(),
+            is_global,
+            stored: None,
+            response,
+            absorbed_by: None,
+        })
+    }
+
+    fn add(&mut self, entry: Pending) -> usize {
+        let position = self.entries.len();
+        self.by_id.insert(entry.id, position);
+        self.entries.push(entry);
+        position
+    }
+
+    /// The response with this alias, from memory or from the ledger.
+    fn find_alias(&mut self, sql: &Connection, names: &mut Names, alias: &str) -> Result<Option<usize>, LedgerError> {
+        if let Some(position) = self.by_alias.get(alias) {
+            return Ok(Some(self.resolve(*position)));
+        }
+        if self.ledger_is_empty {
+            return Ok(None);
+        }
+        let id: Option<i64> = sql
+            .prepare_cached("SELECT response FROM alias WHERE name = ?1")?
+            .query_row([alias], |row| row.get(0))
+            .optional()?;
+        let Some(id) = id else { return Ok(None) };
+        let position = match self.by_id.get(&id) {
+            Some(position) => Some(*position),
+            None => self.load(sql, names, "id = ?1", &id)?,
+        };
+        if let Some(position) = position {
+            self.by_alias.insert(alias.to_owned(), position);
+        }
+        Ok(position.map(|position| self.resolve(position)))
+    }
+
+    /// Loads the stored response that the condition names.
+    fn load(
+        &mut self,
+        sql: &Connection,
+        names: &mut Names,
+        condition: &str,
+        value: &dyn rusqlite::ToSql,
+    ) -> Result<Option<usize>, LedgerError> {
+        let mut statement = sql.prepare_cached(&format!("SELECT {COLUMNS} FROM response WHERE {condition}"))?;
+        let mut rows = statement.query([value])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let row = Row::read(sql, row)?;
+        let response = row.response(sql, names)?;
+        Ok(Some(self.add(Pending {
+            id: row.id,
+            message_id: row.message_id.clone(),
+            is_global: row.has(super::row::flag::GLOBAL),
+            stored: Some(row),
+            response,
+            absorbed_by: None,
+        })))
+    }
+
+    /// Two responses turned out to be one: the second goes up in the first.
+    fn absorb(&mut self, first: usize, second: usize) -> usize {
+        let (first, second) = (self.resolve(first), self.resolve(second));
+        if first == second {
+            return first;
+        }
+        // The older number stays, whichever line came first.
+        let id_of = |position: usize| self.entries.get(position).map(|entry| entry.id);
+        let (stays, goes) = if id_of(first) <= id_of(second) { (first, second) } else { (second, first) };
+        if let Some(entry) = self.entries.get_mut(goes) {
+            entry.absorbed_by = Some(stays);
+            let response = entry.response.clone();
+            if let Some(entry) = self.entries.get_mut(stays) {
+                entry.response.merge(response);
+            }
+        }
+        stays
+    }
+
+    /// Follows absorptions to the response that stayed.
+    fn resolve(&self, mut position: usize) -> usize {
+        while let Some(next) = self.entries.get(position).and_then(|entry| entry.absorbed_by) {
+            position = next;
+        }
+        position
+    }
+
+    /// The number of the response at `position`, or of the one that absorbed it.
+    pub(super) fn id(&self, position: usize) -> i64 {
+        self.entries.get(self.resolve(position)).map_or(0, |entry| entry.id)
+    }
+
+    /// All responses of the transaction, absorbed ones included, and the aliases they gained.
+    pub(super) fn finish(self) -> (Vec<Pending>, Vec<(String, i64)>) {
+        let aliases = self.new_aliases.iter().map(|(alias, position)| (alias.clone(), self.id(*position))).collect();
+        (self.entries, aliases)
+    }
+}

@@ -1,0 +1,209 @@
+//! Reading the ledger on a connection that cannot write.
+
+use super::cells::join_cost;
+use super::names::Names;
+use super::row::{COLUMNS, Row, count, flag, read_tokens};
+use super::{LEDGER_FILE, Ledger, LedgerError, schema};
+use crate::domain::{
+    Cell, Cost, Cursor, FileStat, ModelKey, Picodollars, Quarter, Response, SessionInfo, SessionKey, Totals,
+    UnixMillis, Usd,
+};
+use rusqlite::{Connection, OpenFlags, Row as SqlRow};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The ledger, open for reading.
+#[derive(Debug)]
+pub struct LedgerReader {
+    connection: Connection,
+}
+
+/// A stored response with its costs.
+#[derive(Clone, Debug)]
+pub struct ResponseRecord {
+    /// The ledger's number of it.
+    pub number: i64,
+    /// Its id in the log; empty where it has none.
+    pub message_id: String,
+    /// What all its lines together say.
+    pub response: Response,
+    /// The cost of its own counters.
+    pub cost: Cost,
+    /// The cost of each call inside it.
+    pub part_costs: Vec<Cost>,
+}
+
+/// A line that spoke of a response.
+#[derive(Clone, Debug)]
+pub struct SightingRecord {
+    /// The file.
+    pub path: PathBuf,
+    /// Byte offset of the line.
+    pub offset: u64,
+    /// Time of the line.
+    pub at: UnixMillis,
+    /// Its output count.
+    pub output: u64,
+    /// It carries the final output count.
+    pub is_final: bool,
+    /// It is of the main chain, not of a sub-agent.
+    pub main_chain: bool,
+    /// It has a stop reason.
+    pub stopped: bool,
+    /// It is a copy of history.
+    pub copied: bool,
+}
+
+impl LedgerReader {
+    /// Opens the ledger in `folder`.
+    pub fn open(folder: &Path) -> Result<Self, LedgerError> {
+        let path = folder.join(LEDGER_FILE);
+        if !path.exists() {
+            return Err(LedgerError::Missing { path });
+        }
+        let connection =
+            Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        // One snapshot for all that is read: a daemon may be writing.
+        connection.execute_batch("BEGIN")?;
+        schema::check_readable(&connection)?;
+        Ok(Self { connection })
+    }
+
+    /// All cells whose quarter hour begins in `[from, until)`.
+    pub fn cells(&self, from: Option<UnixMillis>, until: Option<UnixMillis>) -> Result<Vec<Cell>, LedgerError> {
+        let from = from.map_or(i64::MIN, |at| at.quarter().0);
+        let until = until.map_or(i64::MAX, |at| UnixMillis(at.0.saturating_sub(1)).quarter().0);
+        let mut statement = self.connection.prepare(
+            "SELECT session, model, quarter, input, output, cache_write_5m, cache_write_1h, cache_read, thinking, \
+             messages, web_searches, unpriced, incomplete, cost_dollars, cost_picodollars, first_at, last_at \
+             FROM cell WHERE quarter BETWEEN ?1 AND ?2",
+        )?;
+        let cells = statement.query_map([from, until], read_cell)?;
+        Ok(cells.collect::<Result<_, _>>()?)
+    }
+
+    /// All sessions.
+    pub fn sessions(&self) -> Result<Vec<SessionInfo>, LedgerError> {
+        let mut statement = self.connection.prepare("SELECT id, name, cwd, folder FROM session")?;
+        let sessions = statement.query_map([], |row| {
+            Ok(SessionInfo {
+                key: SessionKey(row.get(0)?),
+                id: row.get(1)?,
+                cwd: row.get(2)?,
+                folder: row.get(3)?,
+            })
+        })?;
+        Ok(sessions.collect::<Result<_, _>>()?)
+    }
+
+    /// All model names.
+    pub fn models(&self) -> Result<Vec<(ModelKey, String)>, LedgerError> {
+        let mut statement = self.connection.prepare("SELECT id, name FROM model")?;
+        let models = statement.query_map([], |row| Ok((ModelKey(row.get(0)?), row.get(1)?)))?;
+        Ok(models.collect::<Result<_, _>>()?)
+    }
+
+    /// The responses with this message id: one, or several where a gateway gave it out more than once.
+    pub fn responses_by_message(&self, message_id: &str) -> Result<Vec<ResponseRecord>, LedgerError> {
+        self.responses("message_id = ?1", message_id)
+    }
+
+    /// The responses that a session paid for, in order of time.
+    pub fn responses_by_session(&self, session: &str) -> Result<Vec<ResponseRecord>, LedgerError> {
+        self.responses("session = (SELECT id FROM session WHERE name = ?1)", session)
+    }
+
+    fn responses(&self, condition: &str, value: &str) -> Result<Vec<ResponseRecord>, LedgerError> {
+        let mut names = Names::default();
+        let mut statement = self
+            .connection
+            .prepare(&format!("SELECT {COLUMNS} FROM response WHERE {condition} ORDER BY first_at, id"))?;
+        let mut rows = statement.query([value])?;
+        let mut records = Vec::new();
+        while let Some(row) = rows.next()? {
+            let row = Row::read(&self.connection, row)?;
+            let cost = |amount: Option<i64>| amount.map_or(Cost::Unpriced, |a| Cost::Known(Picodollars(a)));
+            records.push(ResponseRecord {
+                number: row.id,
+                response: row.response(&self.connection, &mut names)?,
+                cost: cost(row.cost),
+                part_costs: row.parts.iter().map(|part| cost(part.cost)).collect(),
+                message_id: row.message_id,
+            });
+        }
+        Ok(records)
+    }
+
+    /// The lines that spoke of a response, by file and place.
+    pub fn sightings(&self, response: &ResponseRecord) -> Result<Vec<SightingRecord>, LedgerError> {
+        let mut statement = self.connection.prepare(
+            "SELECT path, s.offset, at, output, flags FROM sighting AS s JOIN file ON file.id = s.file \
+             WHERE response = ?1 ORDER BY path, s.offset",
+        )?;
+        let sightings = statement.query_map([response.number], |row| {
+            let flags: i64 = row.get(4)?;
+            Ok(SightingRecord {
+                path: read_path(row, 0)?,
+                offset: count(row.get(1)?),
+                at: UnixMillis(row.get(2)?),
+                output: count(row.get(3)?),
+                is_final: flags & flag::FINAL != 0,
+                main_chain: flags & flag::MAIN_CHAIN != 0,
+                stopped: flags & flag::STOPPED != 0,
+                copied: flags & flag::COPIED != 0,
+            })
+        })?;
+        Ok(sightings.collect::<Result<_, _>>()?)
+    }
+}
+
+impl Ledger {
+    /// Where reading goes on, for every file that was ever read.
+    pub fn cursors(&self) -> Result<Vec<(PathBuf, Cursor)>, LedgerError> {
+        let mut statement = self
+            .connection
+            .prepare("SELECT path, device, inode, size, modified_ns, offset, head, tail FROM file")?;
+        let cursors = statement.query_map([], |row| {
+            let stat = FileStat {
+                device: row.get::<_, i64>(1)?.cast_unsigned(),
+                inode: row.get::<_, i64>(2)?.cast_unsigned(),
+                size: count(row.get(3)?),
+                modified_ns: row.get(4)?,
+            };
+            let cursor = Cursor {
+                stat,
+                offset: count(row.get(5)?),
+                head: row.get::<_, i64>(6)?.cast_unsigned(),
+                tail: row.get::<_, i64>(7)?.cast_unsigned(),
+            };
+            Ok((read_path(row, 0)?, cursor))
+        })?;
+        Ok(cursors.collect::<Result<_, _>>()?)
+    }
+}
+
+fn read_path(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<PathBuf> {
+    let bytes: Vec<u8> = row.get(column)?;
+    Ok(PathBuf::from(OsStr::from_bytes(&bytes)))
+}
+
+fn read_cell(row: &SqlRow<'_>) -> rusqlite::Result<Cell> {
+    Ok(Cell {
+        session: SessionKey(row.get(0)?),
+        model: ModelKey(row.get(1)?),
+        quarter: Quarter(row.get(2)?),
+        totals: Totals {
+            tokens: read_tokens(row, 3)?,
+            thinking: count(row.get(8)?),
+            messages: count(row.get(9)?),
+            web_searches: count(row.get(10)?),
+            unpriced: count(row.get(11)?),
+            incomplete: count(row.get(12)?),
+            cost: Usd(join_cost(row.get(13)?, row.get(14)?)),
+        },
+        first: UnixMillis(row.get(15)?),
+        last: UnixMillis(row.get(16)?),
+    })
+}

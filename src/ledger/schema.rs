@@ -1,0 +1,60 @@
+//! The tables, and how an older ledger becomes a newer one.
+//!
+//! Migrations only grow: an entry of [`MIGRATIONS`] that was ever released is never edited. The number
+//! of entries is the schema version, kept in SQLite's `user_version`.
+
+use super::LedgerError;
+use rusqlite::{Connection, TransactionBehavior};
+
+/// Marks a SQLite file as a tallyd ledger ("tlyd").
+const APPLICATION_ID: i32 = 0x746c_7964;
+
+/// From nothing to version 1, from version 1 to 2, and so on.
+const MIGRATIONS: &[&str] = &[include_str!("schema/0001_counting.sql")];
+
+/// The schema version that this build writes.
+pub const SCHEMA_VERSION: usize = MIGRATIONS.len();
+
+/// Brings the ledger to [`SCHEMA_VERSION`], in one transaction.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
+    if version(connection)? == SCHEMA_VERSION {
+        return check_identity(connection);
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    let found = version(&transaction)?;
+    if found > SCHEMA_VERSION {
+        return Err(LedgerError::Newer { found, known: SCHEMA_VERSION });
+    }
+    check_identity(&transaction)?;
+    for migration in MIGRATIONS.iter().skip(found) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION as i64)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Refuses a ledger that this build cannot read, without changing it.
+pub(super) fn check_readable(connection: &Connection) -> Result<(), LedgerError> {
+    let found = version(connection)?;
+    check_identity(connection)?;
+    match found {
+        0 => Err(LedgerError::Empty),
+        _ if found > SCHEMA_VERSION => Err(LedgerError::Newer { found, known: SCHEMA_VERSION }),
+        _ if found < SCHEMA_VERSION => Err(LedgerError::Older { found, known: SCHEMA_VERSION }),
+        _ => Ok(()),
+    }
+}
+
+/// A file with tables in it that are not a ledger's is somebody else's.
+fn check_identity(connection: &Connection) -> Result<(), LedgerError> {
+    let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if id == APPLICATION_ID || tables == 0 { Ok(()) } else { Err(LedgerError::NotALedger) }
+}
+
+fn version(connection: &Connection) -> Result<usize, LedgerError> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(usize::try_from(version).unwrap_or(0))
+}

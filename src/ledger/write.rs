@@ -1,0 +1,215 @@
+//! Every statement that changes rows of facts, as a named function.
+
+use super::cells::split_cost;
+use super::ingest::{FileUpdate, SeenAccount, SeenFault};
+use super::names::Names;
+use super::row::{Row, part_kind_number, sql_count};
+use super::LedgerError;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::os::unix::ffi::OsStrExt;
+
+/// Writes where reading a file goes on; returns the file's number.
+pub(super) fn file(sql: &Connection, update: &FileUpdate) -> Result<i64, LedgerError> {
+    let path = update.path.as_os_str().as_bytes();
+    if let Some(from) = &update.moved_from {
+        // A file that was here before is another one; its places are forgotten with it.
+        forget_file(sql, path)?;
+        sql.prepare_cached("UPDATE file SET path = ?2 WHERE path = ?1")?
+            .execute(params![from.as_os_str().as_bytes(), path])?;
+    }
+    let cursor = &update.cursor;
+    let id = sql
+        .prepare_cached(
+            "INSERT INTO file (path, device, inode, size, modified_ns, offset, head, tail) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (path) DO UPDATE SET \
+             device = ?2, inode = ?3, size = ?4, modified_ns = ?5, offset = ?6, head = ?7, tail = ?8 RETURNING id",
+        )?
+        .query_row(
+            params![
+                path,
+                cursor.stat.device.cast_signed(),
+                cursor.stat.inode.cast_signed(),
+                sql_count(cursor.stat.size),
+                cursor.stat.modified_ns,
+                sql_count(cursor.offset),
+                cursor.head.cast_signed(),
+                cursor.tail.cast_signed(),
+            ],
+            |row| row.get(0),
+        )?;
+    if update.restarted {
+        forget_places(sql, id)?;
+    }
+    Ok(id)
+}
+
+fn forget_file(sql: &Connection, path: &[u8]) -> Result<(), LedgerError> {
+    let id: Option<i64> = sql
+        .prepare_cached("SELECT id FROM file WHERE path = ?1")?
+        .query_row([path], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = id {
+        forget_places(sql, id)?;
+        sql.prepare_cached("DELETE FROM file WHERE id = ?1")?.execute([id])?;
+    }
+    Ok(())
+}
+
+/// Forgets what stood where in a file that is read from its beginning. Counts nothing less.
+fn forget_places(sql: &Connection, file: i64) -> Result<(), LedgerError> {
+    sql.prepare_cached("DELETE FROM sighting WHERE file = ?1")?.execute([file])?;
+    sql.prepare_cached("DELETE FROM fault WHERE file = ?1")?.execute([file])?;
+    Ok(())
+}
+
+/// Writes a response and the calls inside it.
+pub(super) fn response(sql: &Connection, row: &Row) -> Result<(), LedgerError> {
+    let [input, output, write_5m, write_1h, read] = row.tokens.as_array().map(sql_count);
+    sql.prepare_cached(
+        "INSERT OR REPLACE INTO response VALUES \
+         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    )?
+    .execute(params![
+        row.id,
+        row.message_id,
+        row.session,
+        row.model,
+        row.version,
+        row.first_at,
+        row.ranked_after,
+        row.paid_after,
+        input,
+        output,
+        write_5m,
+        write_1h,
+        read,
+        sql_count(row.thinking),
+        sql_count(row.web_searches),
+        row.flags,
+        row.cost,
+    ])?;
+    parts(sql, row)
+}
+
+fn parts(sql: &Connection, row: &Row) -> Result<(), LedgerError> {
+    sql.prepare_cached("DELETE FROM part WHERE response = ?1")?.execute([row.id])?;
+    for (position, part) in row.parts.iter().enumerate() {
+        let [input, output, write_5m, write_1h, read] = part.tokens.as_array().map(sql_count);
+        let position = sql_count(position as u64);
+        sql.prepare_cached("INSERT INTO part VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?.execute(params![
+            row.id,
+            position,
+            part_kind_number(part.kind),
+            part.model,
+            input,
+            output,
+            write_5m,
+            write_1h,
+            read,
+            part.cost,
+        ])?;
+    }
+    Ok(())
+}
+
+/// Writes the cost of a response and of the calls inside it.
+pub(super) fn costs(sql: &Connection, row: &Row) -> Result<(), LedgerError> {
+    sql.prepare_cached("UPDATE response SET cost = ?2 WHERE id = ?1")?.execute(params![row.id, row.cost])?;
+    parts(sql, row)
+}
+
+/// One response turned out to be another: its row goes, its names and places point to the other.
+pub(super) fn absorb(sql: &Connection, goes: i64, stays: i64) -> Result<(), LedgerError> {
+    sql.execute("DELETE FROM response WHERE id = ?1", [goes])?;
+    sql.execute("DELETE FROM part WHERE response = ?1", [goes])?;
+    sql.execute("UPDATE alias SET response = ?2 WHERE response = ?1", [goes, stays])?;
+    sql.execute("UPDATE OR REPLACE sighting SET response = ?2 WHERE response = ?1", [goes, stays])?;
+    Ok(())
+}
+
+/// Writes further names of responses.
+pub(super) fn aliases(sql: &Connection, aliases: &[(String, i64)]) -> Result<(), LedgerError> {
+    let mut statement = sql.prepare_cached("INSERT OR REPLACE INTO alias VALUES (?1, ?2)")?;
+    for (name, response) in aliases {
+        statement.execute(params![name, response])?;
+    }
+    Ok(())
+}
+
+/// Writes that a line spoke of a response.
+pub(super) fn sighting(
+    sql: &Connection,
+    file: i64,
+    offset: u64,
+    response: i64,
+    at: i64,
+    output: u64,
+    flags: i64,
+) -> Result<(), LedgerError> {
+    sql.prepare_cached("INSERT OR REPLACE INTO sighting VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+        file,
+        sql_count(offset),
+        response,
+        at,
+        sql_count(output),
+        flags
+    ])?;
+    Ok(())
+}
+
+/// Writes that a line was not as it should be.
+pub(super) fn fault(sql: &Connection, file: i64, fault: &SeenFault) -> Result<(), LedgerError> {
+    sql.prepare_cached("INSERT OR REPLACE INTO fault VALUES (?1, ?2, ?3)")?.execute(params![
+        file,
+        sql_count(fault.offset),
+        fault.kind
+    ])?;
+    Ok(())
+}
+
+/// Writes the client's own account of a session; the same account again changes nothing.
+pub(super) fn account(sql: &Connection, names: &mut Names, file: i64, seen: &SeenAccount) -> Result<(), LedgerError> {
+    let account = &seen.account;
+    let (dollars, picodollars) = split_cost(account.cost.0);
+    let inserted = sql
+        .prepare_cached(
+            "INSERT INTO account (session, started_at, duration_ms, cost_dollars, cost_picodollars, file, offset, seen_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            account.session,
+            account.started_at.unwrap_or_default().0,
+            sql_count(account.duration_ms),
+            dollars,
+            picodollars,
+            file,
+            sql_count(seen.offset),
+            seen.seen_at.0,
+        ])?;
+    if inserted == 0 {
+        return Ok(());
+    }
+    let id = sql.last_insert_rowid();
+    for model in &account.models {
+        let [input, output, write_5m, write_1h, read] = model.tokens.as_array().map(sql_count);
+        let (dollars, picodollars) = split_cost(model.cost.0);
+        let name = names.model(sql, &model.model.0)?;
+        sql.prepare_cached(
+            "INSERT OR REPLACE INTO account_model VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            id,
+            name,
+            input,
+            output,
+            write_5m,
+            write_1h,
+            read,
+            sql_count(model.thinking),
+            sql_count(model.web_searches),
+            dollars,
+            picodollars,
+        ])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! A `cost-state` record to the client's own account of a session.
+
+use super::line::LineContext;
+use super::raw::Maybe;
+use super::records::{AccountModel, Record};
+use crate::domain::{ClientAccount, ClientModelAccount, ModelName, TokenCounts, UnixMillis, Usd};
+use rust_decimal::Decimal;
+
+/// Reads a `cost-state` record; `None` where it accounts for nothing.
+pub(super) fn read(record: &Record<'_>, context: LineContext<'_>) -> Option<ClientAccount> {
+    let models = match &record.account.models {
+        Maybe(Some(models)) => models.0.iter().map(|(name, usage)| model_account(name, usage)).collect(),
+        Maybe(None) => return None,
+    };
+    Some(ClientAccount {
+        session: record.session_id.get().unwrap_or(context.session).to_owned(),
+        started_at: i64::try_from(record.account.start_time.0).ok().filter(|ms| *ms > 0).map(UnixMillis),
+        duration_ms: record.account.duration.0,
+        cost: money(record.account.total_cost.as_deref()),
+        models,
+    })
+}
+
+fn model_account(name: &str, usage: &AccountModel<'_>) -> ClientModelAccount {
+    let written = usage.cache_creation.0.max(usage.five_minutes.0.saturating_add(usage.one_hour.0));
+    ClientModelAccount {
+        model: ModelName(name.to_owned()),
+        tokens: TokenCounts {
+            input: usage.input.0,
+            output: usage.output.0,
+            cache_write_5m: written.saturating_sub(usage.one_hour.0),
+            cache_write_1h: usage.one_hour.0,
+            cache_read: usage.cache_read.0,
+        },
+        thinking: usage.thinking.0,
+        web_searches: usage.web_searches.0,
+        cost: money(usage.cost.as_deref()),
+    }
+}
+
+/// A JSON number of dollars; digits beyond a picodollar (the client adds up floats) are rounded off.
+fn money(text: Option<&str>) -> Usd {
+    let amount = text.and_then(|text| Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text)).ok());
+    let picodollars = amount.and_then(|dollars| dollars.checked_mul(Decimal::from(1_000_000_000_000_i64)));
+    Usd(picodollars.and_then(|pico| i128::try_from(pico.round()).ok()).unwrap_or(0))
+}

@@ -1,0 +1,29 @@
+//! What one line of a session log says.
+//!
+//! Owns: the JSON of Claude Code's session logs and the rules of counting it. Pure: bytes in, values
+//! out. Refuses to keep message text: what is not named in `records` is skipped unread. Never fails: a
+//! line that is not what it should be yields what can be had from it and a [`Notice`] saying what was
+//! wrong, so that it harms nothing but itself.
+
+mod account;
+mod line;
+mod raw;
+mod records;
+mod response;
+
+pub use line::{LineContext, Notice, parse_line, parse_unfinished};
+
+use crate::domain::{ClientAccount, ResponseLine};
+
+/// Version of the counting rules. A change here, and only here, means that the same logs may count
+/// differently.
+pub const RULES_VERSION: u32 = 1;
+
+/// One thing that a line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// The usage of an API response.
+    Response(Box<ResponseLine>),
+    /// The client's own cumulative account of a session.
+    Account(Box<ClientAccount>),
+}

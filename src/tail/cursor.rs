@@ -1,0 +1,23 @@
+//! Fingerprints, and what the file system says of a file.
+
+use crate::domain::FileStat;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+
+/// How many bytes at the beginning and before the cursor a fingerprint covers.
+pub(super) const FINGERPRINT_BYTES: u64 = 1024;
+
+/// The identity, size and time in `metadata`.
+pub fn file_stat(metadata: &Metadata) -> FileStat {
+    FileStat {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        size: metadata.len(),
+        modified_ns: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
+    }
+}
+
+/// 64-bit FNV-1a.
+pub(super) fn fingerprint(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}

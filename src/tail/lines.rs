@@ -1,0 +1,208 @@
+//! Bounded splitting of a byte stream into whole lines.
+//!
+//! Most bytes of a session log are tool results without a word of usage. A line is handed on only when
+//! it may matter: it has `"usage"` in it, or it may be a `cost-state` record, or it is no JSON object
+//! from end to end. The prefilter looks for the bytes `"usage"` and nothing longer: logs that other
+//! tools have rewritten put spaces behind the key.
+
+use memchr::memmem::Finder;
+use std::io::{self, Read};
+
+/// Size of the read buffer: stays in the second-level cache.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// A `cost-state` record is a short line; longer ones are not searched for it.
+const ACCOUNT_LINE_BYTES: usize = 16 << 10;
+
+/// A line that may matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// Its bytes, without the newline.
+    Whole(&'a [u8]),
+    /// Bytes behind the last newline of the file: not a line yet. Complete records in it count (they
+    /// will be the same when the line is whole), what is wrong with it is not reported yet.
+    Unfinished(&'a [u8]),
+    /// Something that is no record.
+    Odd(Oddity),
+}
+
+/// A line that is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oddity {
+    /// Longer than allowed, and usage may be in it.
+    TooLong {
+        /// Its length in bytes.
+        bytes: u64,
+    },
+}
+
+/// Splits what it reads into lines; the buffer is kept from file to file.
+#[derive(Debug)]
+pub struct LineReader {
+    buffer: Vec<u8>,
+    max_line_bytes: usize,
+    usage: Finder<'static>,
+    account: Finder<'static>,
+}
+
+/// What is to be done about reading further.
+pub type Flow = std::ops::ControlFlow<()>;
+
+impl LineReader {
+    /// A reader that skips lines of more than `max_line_bytes`.
+    pub fn new(max_line_bytes: usize) -> Self {
+        Self {
+            buffer: Vec::new(),
+            max_line_bytes,
+            usage: Finder::new(b"\"usage\""),
+            account: Finder::new(b"\"cost-state\""),
+        }
+    }
+
+    /// Reads `source`, which stands at `start`, to its end and hands each line that may matter with its
+    /// offset to `visit`, and after each chunk the offset behind the last whole line to `chunk_end`,
+    /// which may stop the reading. Returns the offset behind the last whole line.
+    pub fn read(
+        &mut self,
+        source: &mut impl Read,
+        start: u64,
+        visit: &mut impl FnMut(u64, Line<'_>),
+        chunk_end: &mut impl FnMut(u64) -> Flow,
+    ) -> io::Result<u64> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(BUFFER_BYTES.max(buffer.len()), 0);
+        let result = self.split(&mut buffer, source, start, visit, chunk_end);
+        // A long line made the buffer grow: give the memory back.
+        buffer.truncate(BUFFER_BYTES);
+        buffer.shrink_to(BUFFER_BYTES);
+        self.buffer = buffer;
+        result
+    }
+
+    fn split(
+        &self,
+        buffer: &mut Vec<u8>,
+        source: &mut impl Read,
+        start: u64,
+        visit: &mut impl FnMut(u64, Line<'_>),
+        chunk_end: &mut impl FnMut(u64) -> Flow,
+    ) -> io::Result<u64> {
+        let (mut line_start, mut filled) = (start, 0);
+        loop {
+            if filled == buffer.len() {
+                if filled > self.max_line_bytes {
+                    match self.skip_line(buffer, source, line_start, visit)? {
+                        Some((next, kept)) => (line_start, filled) = (next, kept),
+                        None => return Ok(line_start),
+                    }
+                } else {
+                    buffer.resize((filled * 2).min(self.max_line_bytes + 1).max(filled + 1), 0);
+                }
+            }
+            let count = read_some(source, buffer.get_mut(filled..).unwrap_or_default())?;
+            let searched_from = filled;
+            filled += count;
+            let bytes = buffer.get(..filled).unwrap_or_default();
+            if count == 0 {
+                if self.may_matter(bytes) {
+                    visit(line_start, Line::Unfinished(bytes));
+                }
+                return Ok(line_start);
+            }
+            let used = self.whole_lines(bytes, searched_from, line_start, visit);
+            buffer.copy_within(used..filled, 0);
+            filled -= used;
+            line_start += used as u64;
+            if used > 0 && chunk_end(line_start).is_break() {
+                return Ok(line_start);
+            }
+        }
+    }
+
+    /// Hands on the lines that `bytes` holds whole; returns how many bytes they take. There is no
+    /// newline before `searched_from`.
+    fn whole_lines(
+        &self,
+        bytes: &[u8],
+        searched_from: usize,
+        line_start: u64,
+        visit: &mut impl FnMut(u64, Line<'_>),
+    ) -> usize {
+        let mut begin = 0;
+        for newline in memchr::memchr_iter(b'\n', bytes.get(searched_from..).unwrap_or_default()) {
+            let end = searched_from + newline;
+            let line = bytes.get(begin..end).unwrap_or_default();
+            if line.len() > self.max_line_bytes {
+                if self.usage.find(line).is_some() {
+                    let odd = Oddity::TooLong { bytes: line.len() as u64 };
+                    visit(line_start + begin as u64, Line::Odd(odd));
+                }
+            } else if self.may_matter(line) || !is_object(line) {
+                visit(line_start + begin as u64, Line::Whole(line));
+            }
+            begin = end + 1;
+        }
+        begin
+    }
+
+    /// Reads on to the end of a line that is too long, without keeping it. Returns the offset of the
+    /// next line and how much of it is in the buffer already; `None` at the end of the file.
+    fn skip_line(
+        &self,
+        buffer: &mut [u8],
+        source: &mut impl Read,
+        line_start: u64,
+        visit: &mut impl FnMut(u64, Line<'_>),
+    ) -> io::Result<Option<(u64, usize)>> {
+        let overlap = self.usage.needle().len() - 1;
+        let mut length = buffer.len() as u64;
+        let mut relevant = self.usage.find(buffer).is_some();
+        buffer.copy_within(buffer.len() - overlap.., 0);
+        loop {
+            let count = read_some(source, buffer.get_mut(overlap..).unwrap_or_default())?;
+            let bytes = buffer.get(..overlap + count).unwrap_or_default();
+            if count == 0 {
+                return Ok(None);
+            }
+            let newline = memchr::memchr(b'\n', bytes.get(overlap..).unwrap_or_default());
+            let end = newline.map_or(bytes.len(), |at| overlap + at);
+            relevant = relevant || self.usage.find(bytes.get(..end).unwrap_or_default()).is_some();
+            length += (end - overlap) as u64;
+            if newline.is_some() {
+                if relevant {
+                    visit(line_start, Line::Odd(Oddity::TooLong { bytes: length }));
+                }
+                let kept = overlap + count - end - 1;
+                buffer.copy_within(end + 1..overlap + count, 0);
+                return Ok(Some((line_start + length + 1, kept)));
+            }
+            buffer.copy_within(count..overlap + count, 0);
+        }
+    }
+
+    /// True where usage or the client's account may be in the line.
+    fn may_matter(&self, line: &[u8]) -> bool {
+        self.usage.find(line).is_some()
+            || (line.len() <= ACCOUNT_LINE_BYTES && self.account.find(line).is_some())
+    }
+}
+
+/// True where the line begins and ends as an object does, or is blank.
+fn is_object(line: &[u8]) -> bool {
+    let last = line.iter().rposition(|byte| !byte.is_ascii_whitespace());
+    match (line.first(), last.and_then(|at| line.get(at))) {
+        (_, None) => true,
+        (Some(b'{'), Some(b'}')) => true,
+        _ => line.trim_ascii_start().first() == Some(&b'{') && line.trim_ascii_end().last() == Some(&b'}'),
+    }
+}
+
+/// One read, repeated when a signal interrupts it.
+fn read_some(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match source.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! File events as hints.
+
+use super::WatchError;
+use super::walk::is_session_log;
+use notify::event::{CreateKind, ModifyKind, RemoveKind};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use std::collections::HashMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Something may have changed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Hint {
+    /// Look at this file.
+    File(PathBuf),
+    /// Walk this folder: it is new, moved or gone.
+    Folder(PathBuf),
+    /// Walk everything: the system dropped events.
+    Everything,
+}
+
+/// Watches folders.
+pub struct Watcher {
+    inner: Option<RecommendedWatcher>,
+    /// Watched folders with device and inode: a folder that was removed and made again is another one.
+    watched: HashMap<PathBuf, (u64, u64)>,
+    incomplete: bool,
+}
+
+impl Watcher {
+    /// Makes a watcher that hands hints to `sink`, which must return at once. Where the system gives no
+    /// events, or `force_polling` is set, it watches nothing.
+    pub fn new(force_polling: bool, sink: impl Fn(Hint) + Send + 'static) -> Self {
+        let handler = move |event: notify::Result<Event>| match event {
+            Ok(event) => hints(&event).for_each(&sink),
+            Err(_) => sink(Hint::Everything),
+        };
+        let inner = if force_polling { None } else { notify::recommended_watcher(handler).ok() };
+        Self { incomplete: inner.is_none(), inner, watched: HashMap::new() }
+    }
+
+    /// True while every folder is watched; else the caller has to poll.
+    pub fn is_complete(&self) -> bool {
+        !self.incomplete
+    }
+
+    /// How many folders are watched.
+    pub fn watched(&self) -> usize {
+        self.watched.len()
+    }
+
+    /// Watches a folder, unless it is watched already. The first refusal is returned; from then on the
+    /// watcher is incomplete, and says no more.
+    pub fn watch(&mut self, folder: &Path, metadata: &Metadata) -> Result<(), WatchError> {
+        let Some(inner) = &mut self.inner else { return Ok(()) };
+        let identity = (metadata.dev(), metadata.ino());
+        match self.watched.get(folder) {
+            Some(known) if *known == identity => return Ok(()),
+            // The old folder's watch went with it; what notify remembers of the path must go as well.
+            Some(_) => drop(inner.unwatch(folder)),
+            None => {}
+        }
+        match inner.watch(folder, RecursiveMode::NonRecursive) {
+            Ok(()) => {
+                self.watched.insert(folder.to_owned(), identity);
+                Ok(())
+            }
+            Err(source) => {
+                self.watched.remove(folder);
+                let gone = matches!(source.kind, notify::ErrorKind::PathNotFound);
+                let said_before = self.incomplete;
+                self.incomplete |= !gone;
+                if gone || said_before { Ok(()) } else { Err(WatchError::Watch { path: folder.to_owned(), source }) }
+            }
+        }
+    }
+
+    /// Stops watching folders that are gone or that are others now. To be called before new folders are
+    /// watched: a moved folder keeps its watch, which goes by the old name until then.
+    pub fn forget_missing(&mut self) {
+        let Some(inner) = &mut self.inner else { return };
+        self.watched.retain(|folder, identity| {
+            let stays = std::fs::metadata(folder).is_ok_and(|now| (now.dev(), now.ino()) == *identity);
+            if !stays {
+                drop(inner.unwatch(folder));
+            }
+            stays
+        });
+    }
+
+    /// Stops watching one folder.
+    pub fn unwatch(&mut self, folder: &Path) {
+        if let Some(inner) = &mut self.inner
+            && self.watched.remove(folder).is_some()
+        {
+            drop(inner.unwatch(folder));
+        }
+    }
+}
+
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watcher").field("watched", &self.watched.len()).field("incomplete", &self.incomplete).finish()
+    }
+}
+
+/// The hints in one event.
+fn hints(event: &Event) -> impl Iterator<Item = Hint> + '_ {
+    let everything = event.need_rescan().then_some(Hint::Everything);
+    everything.into_iter().chain(event.paths.iter().filter_map(|path| hint(event.kind, path)))
+}
+
+fn hint(kind: EventKind, path: &Path) -> Option<Hint> {
+    let file = || is_session_log(path).then(|| Hint::File(path.to_owned()));
+    let folder = || Some(Hint::Folder(path.to_owned()));
+    match kind {
+        EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder) => folder(),
+        // Moved here or away: what it is has to be looked at; what is gone may have been a folder.
+        EventKind::Modify(ModifyKind::Name(_)) | EventKind::Create(_) | EventKind::Remove(_) => {
+            if is_session_log(path) && !path.is_dir() { file() } else { changed_folder(path) }
+        }
+        EventKind::Modify(_) => file(),
+        EventKind::Any | EventKind::Other => folder(),
+        EventKind::Access(_) => None,
+    }
+}
+
+/// A hint for a path that is a folder or, being gone, may have been one.
+fn changed_folder(path: &Path) -> Option<Hint> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => None,
+        _ => Some(Hint::Folder(path.to_owned())),
+    }
+}
