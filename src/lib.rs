@@ -1,6 +1,7 @@
 //! tallyd meters Claude Code: it follows the session logs, counts every API response exactly once,
 //! prices it exactly and keeps it in an embedded ledger. `ARCHITECTURE.md` has the map.
 
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod telemetry;
