@@ -1,13 +1,12 @@
 //! The `tallyd` command: parse, settings, logs, dispatch. What a command does is in `cli`.
 
-use clap::Parser;
 use tallyd::cli::Cli;
 use tallyd::cli::exit::{self, ExitCode};
 use tallyd::telemetry;
 
 fn main() -> std::process::ExitCode {
     // Ends here, with code 2 or 0, for a wrong command line, --help and --version.
-    let cli = Cli::parse();
+    let cli = Cli::from_command_line();
     work(&cli).unwrap_or_else(|error| exit::report(&error)).into()
 }
 

@@ -74,6 +74,12 @@ pub enum Command {
 }
 
 impl Cli {
+    /// What this process was started with. Ends the process for a wrong command line (code 2), for
+    /// `--help` and for `--version` (code 0).
+    pub fn from_command_line() -> Self {
+        Self::parse()
+    }
+
     /// Does what needs no settings and so works however broken they are: completions and man pages.
     /// `None` where the command is another one.
     pub fn run_without_settings(&self) -> Option<anyhow::Result<ExitCode>> {
