@@ -61,7 +61,11 @@ pub struct Collector<P> {
 impl<P: Pricing + Sync> Collector<P> {
     /// Makes the pipeline; reprices the ledger if the price table has changed. Returns how many
     /// responses have another cost since then.
-    pub fn new(mut ledger: Ledger, pricing: P, options: CollectOptions) -> Result<(Self, Option<u64>), CollectError> {
+    pub fn new(
+        mut ledger: Ledger,
+        pricing: P,
+        options: CollectOptions,
+    ) -> Result<(Self, Option<u64>), CollectError> {
         let repriced = ledger.reprice(&pricing)?;
         let cursors = Cursors::new(ledger.cursors()?);
         let lines = LineReader::new(options.tail.max_line_bytes);
@@ -88,7 +92,11 @@ impl<P: Pricing + Sync> Collector<P> {
     }
 
     /// Takes in what is new in the files of a walk.
-    pub fn take_in_tree(&mut self, tree: &Tree, progress: &mut dyn FnMut(Progress)) -> Result<PassSummary, CollectError> {
+    pub fn take_in_tree(
+        &mut self,
+        tree: &Tree,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<PassSummary, CollectError> {
         let summary = self.take_in(&tree.files, progress)?;
         Ok(PassSummary { files: tree.files.len(), ..summary })
     }
@@ -110,7 +118,8 @@ impl<P: Pricing + Sync> Collector<P> {
         if jobs.is_empty() {
             return Ok(pass.summary);
         }
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len()).min(MAX_THREADS);
+        let threads =
+            std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len()).min(MAX_THREADS);
         if threads > 1 && pass.total_bytes > THREADS_FROM_BYTES {
             // The largest last: jobs are taken from the end, so that no thread is left with it alone.
             jobs.sort_by_key(|job| job.bytes);
@@ -131,13 +140,14 @@ impl<P: Pricing + Sync> Collector<P> {
         let mut lines = std::mem::replace(&mut self.lines, LineReader::new(self.options.tail.max_line_bytes));
         let mut failure = None;
         for job in jobs {
-            let result = read_file(job, &mut lines, &mut |piece| match self.take_piece(pass, piece, progress) {
-                Ok(()) => Flow::Continue(()),
-                Err(error) => {
-                    failure = Some(error);
-                    Flow::Break(())
-                }
-            });
+            let result =
+                read_file(job, &mut lines, &mut |piece| match self.take_piece(pass, piece, progress) {
+                    Ok(()) => Flow::Continue(()),
+                    Err(error) => {
+                        failure = Some(error);
+                        Flow::Break(())
+                    }
+                });
             if failure.is_some() {
                 break;
             }
@@ -221,8 +231,10 @@ impl<P: Pricing + Sync> Collector<P> {
         }
         let batch = std::mem::take(&mut pass.batch);
         pass.batch_lines = 0;
-        let moves: Vec<_> =
-            batch.iter().map(|update| (update.path.clone(), update.moved_from.clone(), update.cursor)).collect();
+        let moves: Vec<_> = batch
+            .iter()
+            .map(|update| (update.path.clone(), update.moved_from.clone(), update.cursor))
+            .collect();
         pass.summary.ingest.add(self.ledger.ingest(batch, &self.pricing)?);
         for (path, moved_from, cursor) in moves {
             self.cursors.set(path, moved_from.as_deref(), cursor);

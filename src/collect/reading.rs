@@ -1,10 +1,11 @@
 //! Reading one file: lines to statements, in pieces that the ledger takes in.
 
 use super::plan::{Job, is_agent_file, session_of};
-use crate::domain::UnixMillis;
+use crate::domain::{Cursor, UnixMillis};
 use crate::ledger::{FileUpdate, SeenAccount, SeenFault, SeenLine};
-use crate::parse::{LineContext, Notice, Statement, parse_line, parse_unfinished};
+use crate::parse::{LineContext, Statement, parse_line, parse_unfinished};
 use crate::tail::{Flow, Line, LineReader, LogFile, Oddity, Start, TailError};
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 /// A piece is handed on when it has this many statements …
@@ -45,36 +46,32 @@ pub(super) fn read_file(
     lines: &mut LineReader,
     deliver: &mut dyn FnMut(Piece) -> Flow,
 ) -> Result<(), TailError> {
-    let mut log = LogFile::open(&job.path, job.cursor.as_ref())?;
+    let log = LogFile::open(&job.path, job.cursor.as_ref())?;
     let session = session_of(&job.path);
     let context = LineContext {
         session: &session,
         agent_file: is_agent_file(&job.path),
         fallback_time: UnixMillis(log.stat().modified_ns / 1_000_000),
     };
-    let mut piece = std::cell::RefCell::new(PieceBuilder::new(job, &log));
-    let start = log.offset();
+    let piece = RefCell::new(PieceBuilder::new(job, &log));
     let mut stopped = false;
-    // The cursor inside a long file is taken from a second handle: the first is busy reading.
-    let side = LogFile::open(&job.path, None)?;
     let cursor = log.read(
         lines,
         &mut |offset, line| piece.borrow_mut().take(offset, line, context),
-        &mut |offset| {
+        &mut |log, offset| {
             let mut piece = piece.borrow_mut();
             if !piece.is_full(offset) {
                 return Flow::Continue(());
             }
-            let Ok(cursor) = side.cursor(offset) else { return Flow::Continue(()) };
+            // Without a cursor the piece grows on; reading ends with the same error soon enough.
+            let Ok(cursor) = log.cursor(offset) else { return Flow::Continue(()) };
             let flow = deliver(piece.finish(cursor));
             stopped = flow.is_break();
             flow
         },
     )?;
     if !stopped {
-        let piece = piece.get_mut();
-        piece.bytes_from = piece.bytes_from.max(start);
-        let _ = deliver(piece.finish(cursor));
+        let _ = deliver(piece.into_inner().finish(cursor));
     }
     Ok(())
 }
@@ -107,7 +104,7 @@ impl PieceBuilder {
     }
 
     /// Hands over what was gathered and begins anew.
-    fn finish(&mut self, cursor: crate::domain::Cursor) -> Piece {
+    fn finish(&mut self, cursor: Cursor) -> Piece {
         let next = FileUpdate {
             path: self.update.path.clone(),
             folder: self.update.folder.clone(),
@@ -137,7 +134,12 @@ impl PieceBuilder {
             }
             Line::Unfinished(bytes) => parse_unfinished(bytes, context, &mut sink),
             Line::Odd(Oddity::TooLong { bytes }) => {
-                self.report(offset, "too-long", format!("a line of {bytes} bytes, longer than allowed; skipped"), true);
+                self.report(
+                    offset,
+                    "too-long",
+                    format!("a line of {bytes} bytes, longer than allowed; skipped"),
+                    true,
+                );
             }
         }
     }
@@ -147,6 +149,3 @@ impl PieceBuilder {
         self.reports.push(FileReport::Line { path: self.update.path.clone(), offset, what, is_loss });
     }
 }
-
-/// Notices are plain values; this module turns them into reports.
-const _: fn(Notice) -> &'static str = Notice::describe;

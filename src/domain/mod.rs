@@ -15,8 +15,8 @@ pub use cell::{Cell, ModelKey, SessionInfo, SessionKey, Totals};
 pub use cursor::{Cursor, FileStat};
 pub use money::{Cost, Picodollars, Usd};
 pub use response::{
-    Attribution, ClientAccount, ClientModelAccount, Geo, MessageKey, ModelName, Part, PartKind, Rank, Response,
-    ResponseLine, Speed, Tier, Usage,
+    Attribution, ClientAccount, ClientModelAccount, Geo, MessageKey, ModelName, Part, PartKind, Rank,
+    Response, ResponseLine, Speed, Tier, Usage,
 };
 pub use time::{Clock, Quarter, SystemClock, UnixMillis};
 pub use tokens::TokenCounts;

@@ -48,7 +48,11 @@ impl Sums {
     }
 
     fn is_nothing(&self) -> bool {
-        self.messages == 0 && self.unpriced == 0 && self.tokens == [0; 5] && self.cost == 0 && self.web_searches == 0
+        self.messages == 0
+            && self.unpriced == 0
+            && self.tokens == [0; 5]
+            && self.cost == 0
+            && self.web_searches == 0
     }
 }
 
@@ -91,7 +95,8 @@ impl Cells {
         let mut deltas: Vec<_> = self.0.into_iter().collect();
         deltas.sort_unstable_by_key(|(key, _)| *key);
         for (key, delta) in deltas {
-            let (mut sums, mut span) = read_cell(sql, key)?.map_or((Sums::default(), None), |(s, span)| (s, Some(span)));
+            let (mut sums, mut span) =
+                read_cell(sql, key)?.map_or((Sums::default(), None), |(s, span)| (s, Some(span)));
             sums.add(&delta.sums, 1);
             if sums.is_nothing() {
                 sql.prepare_cached("DELETE FROM cell WHERE session = ?1 AND quarter = ?2 AND model = ?3")?
@@ -103,7 +108,12 @@ impl Cells {
                 (Some((first, last)), Some((f, l))) => Some((first.min(f), last.max(l))),
                 (known, new) => known.or(new),
             };
-            write_cell(sql, key, &sums, span.unwrap_or((key.quarter * QUARTER_MS, key.quarter * QUARTER_MS)))?;
+            write_cell(
+                sql,
+                key,
+                &sums,
+                span.unwrap_or((key.quarter * QUARTER_MS, key.quarter * QUARTER_MS)),
+            )?;
         }
         Ok(())
     }
@@ -199,7 +209,9 @@ fn find_span(sql: &Connection, key: Key) -> Result<Option<(i64, i64)>, LedgerErr
              WHERE session = ?1 AND first_at >= ?2 AND first_at < ?3 AND (model = ?4 OR EXISTS \
              (SELECT 1 FROM part WHERE response = r.id AND part.model = ?4 AND kind <> 3))",
         )?
-        .query_row([key.session, start, start + QUARTER_MS, key.model], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .query_row([key.session, start, start + QUARTER_MS, key.model], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     Ok(first.zip(last))
 }
 

@@ -115,7 +115,11 @@ struct Sighting {
 
 impl Ledger {
     /// Takes in what was read, in one transaction. On error nothing has changed.
-    pub fn ingest(&mut self, updates: Vec<FileUpdate>, pricing: &dyn Pricing) -> Result<IngestSummary, LedgerError> {
+    pub fn ingest(
+        &mut self,
+        updates: Vec<FileUpdate>,
+        pricing: &dyn Pricing,
+    ) -> Result<IngestSummary, LedgerError> {
         let names = &mut self.names;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = ingest(&transaction, names, updates, pricing).and_then(|summary| {
@@ -216,7 +220,8 @@ fn write_entry(
         }
         return Ok(());
     }
-    let mut row = Row::unpriced(sql, names, entry.id, entry.message_id.clone(), entry.is_global, &entry.response)?;
+    let mut row =
+        Row::unpriced(sql, names, entry.id, entry.message_id.clone(), entry.is_global, &entry.response)?;
     if entry.stored.as_ref().is_some_and(|stored| row.same_facts(stored)) {
         return Ok(());
     }

@@ -82,7 +82,9 @@ impl Names {
         cwd: Option<(bool, i64, &str)>,
     ) -> Result<(), LedgerError> {
         let session = self.session_entry(sql, name)?;
-        if session.folder.as_deref().is_none_or(|known| known.is_empty() || folder < known) && !folder.is_empty() {
+        if session.folder.as_deref().is_none_or(|known| known.is_empty() || folder < known)
+            && !folder.is_empty()
+        {
             session.folder = Some(folder.to_owned());
             session.changed = true;
         }

@@ -99,7 +99,13 @@ impl PendingResponses {
         Ok(position)
     }
 
-    fn merge_or_add(&mut self, known: Option<usize>, message_id: &str, is_global: bool, line: ResponseLine) -> usize {
+    fn merge_or_add(
+        &mut self,
+        known: Option<usize>,
+        message_id: &str,
+        is_global: bool,
+        line: ResponseLine,
+    ) -> usize {
         let response = Response::new(line);
         if let Some(entry) = known.and_then(|position| self.entries.get_mut(position)) {
             entry.response.merge(response);
@@ -125,7 +131,12 @@ impl PendingResponses {
     }
 
     /// The response with this alias, from memory or from the ledger.
-    fn find_alias(&mut self, sql: &Connection, names: &mut Names, alias: &str) -> Result<Option<usize>, LedgerError> {
+    fn find_alias(
+        &mut self,
+        sql: &Connection,
+        names: &mut Names,
+        alias: &str,
+    ) -> Result<Option<usize>, LedgerError> {
         if let Some(position) = self.by_alias.get(alias) {
             return Ok(Some(self.resolve(*position)));
         }
@@ -155,7 +166,8 @@ impl PendingResponses {
         condition: &str,
         value: &dyn rusqlite::ToSql,
     ) -> Result<Option<usize>, LedgerError> {
-        let mut statement = sql.prepare_cached(&format!("SELECT {COLUMNS} FROM response WHERE {condition}"))?;
+        let mut statement =
+            sql.prepare_cached(&format!("SELECT {COLUMNS} FROM response WHERE {condition}"))?;
         let mut rows = statement.query([value])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let row = Row::read(sql, row)?;
@@ -204,7 +216,8 @@ impl PendingResponses {
 
     /// All responses of the transaction, absorbed ones included, and the aliases they gained.
     pub(super) fn finish(self) -> (Vec<Pending>, Vec<(String, i64)>) {
-        let aliases = self.new_aliases.iter().map(|(alias, position)| (alias.clone(), self.id(*position))).collect();
+        let aliases =
+            self.new_aliases.iter().map(|(alias, position)| (alias.clone(), self.id(*position))).collect();
         (self.entries, aliases)
     }
 }

@@ -62,8 +62,10 @@ impl LedgerReader {
         if !path.exists() {
             return Err(LedgerError::Missing { path });
         }
-        let connection =
-            Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let connection = Connection::open_with_flags(
+            &path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
         // One snapshot for all that is read: a daemon may be writing.
         connection.execute_batch("BEGIN")?;
@@ -72,7 +74,11 @@ impl LedgerReader {
     }
 
     /// All cells whose quarter hour begins in `[from, until)`.
-    pub fn cells(&self, from: Option<UnixMillis>, until: Option<UnixMillis>) -> Result<Vec<Cell>, LedgerError> {
+    pub fn cells(
+        &self,
+        from: Option<UnixMillis>,
+        until: Option<UnixMillis>,
+    ) -> Result<Vec<Cell>, LedgerError> {
         let from = from.map_or(i64::MIN, |at| at.quarter().0);
         let until = until.map_or(i64::MAX, |at| UnixMillis(at.0.saturating_sub(1)).quarter().0);
         let mut statement = self.connection.prepare(

@@ -3,7 +3,8 @@
 use super::names::Names;
 use super::{LedgerError, Pricing};
 use crate::domain::{
-    Attribution, Cost, Geo, ModelName, Part, PartKind, Rank, Response, Speed, Tier, TokenCounts, UnixMillis, Usage,
+    Attribution, Cost, Geo, ModelName, Part, PartKind, Rank, Response, Speed, Tier, TokenCounts, UnixMillis,
+    Usage,
 };
 use rusqlite::{Connection, Row as SqlRow};
 

@@ -1,10 +1,10 @@
 //! Every statement that changes rows of facts, as a named function.
 
+use super::LedgerError;
 use super::cells::split_cost;
 use super::ingest::{FileUpdate, SeenAccount, SeenFault};
 use super::names::Names;
 use super::row::{Row, part_kind_number, sql_count};
-use super::LedgerError;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::os::unix::ffi::OsStrExt;
 
@@ -96,18 +96,20 @@ fn parts(sql: &Connection, row: &Row) -> Result<(), LedgerError> {
     for (position, part) in row.parts.iter().enumerate() {
         let [input, output, write_5m, write_1h, read] = part.tokens.as_array().map(sql_count);
         let position = sql_count(position as u64);
-        sql.prepare_cached("INSERT INTO part VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?.execute(params![
-            row.id,
-            position,
-            part_kind_number(part.kind),
-            part.model,
-            input,
-            output,
-            write_5m,
-            write_1h,
-            read,
-            part.cost,
-        ])?;
+        sql.prepare_cached("INSERT INTO part VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?.execute(
+            params![
+                row.id,
+                position,
+                part_kind_number(part.kind),
+                part.model,
+                input,
+                output,
+                write_5m,
+                write_1h,
+                read,
+                part.cost,
+            ],
+        )?;
     }
     Ok(())
 }
@@ -146,14 +148,8 @@ pub(super) fn sighting(
     output: u64,
     flags: i64,
 ) -> Result<(), LedgerError> {
-    sql.prepare_cached("INSERT OR REPLACE INTO sighting VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
-        file,
-        sql_count(offset),
-        response,
-        at,
-        sql_count(output),
-        flags
-    ])?;
+    sql.prepare_cached("INSERT OR REPLACE INTO sighting VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![file, sql_count(offset), response, at, sql_count(output), flags])?;
     Ok(())
 }
 
@@ -168,7 +164,12 @@ pub(super) fn fault(sql: &Connection, file: i64, fault: &SeenFault) -> Result<()
 }
 
 /// Writes the client's own account of a session; the same account again changes nothing.
-pub(super) fn account(sql: &Connection, names: &mut Names, file: i64, seen: &SeenAccount) -> Result<(), LedgerError> {
+pub(super) fn account(
+    sql: &Connection,
+    names: &mut Names,
+    file: i64,
+    seen: &SeenAccount,
+) -> Result<(), LedgerError> {
     let account = &seen.account;
     let (dollars, picodollars) = split_cost(account.cost.0);
     let inserted = sql

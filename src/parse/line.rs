@@ -41,7 +41,9 @@ impl Notice {
     pub fn describe(self) -> &'static str {
         match self {
             Self::Glued => "several records on one line; all were read",
-            Self::TornBeforeRecord => "the remains of a cut-off record before a whole one; the whole one was read",
+            Self::TornBeforeRecord => {
+                "the remains of a cut-off record before a whole one; the whole one was read"
+            }
             Self::Torn => "a record that was cut off; what it said is not in the log",
             Self::Malformed => "not JSON; skipped",
             Self::Repaired => "bytes that are not UTF-8 or NUL padding; the record was read all the same",
@@ -169,7 +171,8 @@ fn salvage(
             return Notice::Torn;
         }
         let mut found = Vec::new();
-        if let Ending::Clean { values, implausible } = read_whole(trim(candidate), context, &mut |s| found.push(s))
+        if let Ending::Clean { values, implausible } =
+            read_whole(trim(candidate), context, &mut |s| found.push(s))
             && values > 0
         {
             found.into_iter().for_each(&mut *sink);

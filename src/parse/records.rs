@@ -53,7 +53,9 @@ impl<'de> Envelope<'de> {
 impl Record<'_> {
     /// True where the record has the fields that every line of its own has, whatever its type.
     pub(super) fn has_envelope(&self) -> bool {
-        [&self.session_id, &self.envelope.uuid, &self.envelope.timestamp].iter().all(|field| field.get().is_some())
+        [&self.session_id, &self.envelope.uuid, &self.envelope.timestamp]
+            .iter()
+            .all(|field| field.get().is_some())
     }
 }
 

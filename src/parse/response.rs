@@ -6,8 +6,8 @@ use super::line::{ImplausibleCount, LineContext};
 use super::raw::{List, Maybe};
 use super::records::{Counters, Envelope, Iteration, Message, RawUsage, Record};
 use crate::domain::{
-    Attribution, Geo, MessageKey, ModelName, Part, PartKind, Rank, ResponseLine, Speed, Tier, TokenCounts, UnixMillis,
-    Usage,
+    Attribution, Geo, MessageKey, ModelName, Part, PartKind, Rank, ResponseLine, Speed, Tier, TokenCounts,
+    UnixMillis, Usage,
 };
 
 /// No context window is a hundredth of this. The cap keeps every sum of money inside its integer.
@@ -54,7 +54,7 @@ pub(super) fn read(
         },
         attribution: attribution(record, session, at),
         model: ModelName(model.to_owned()),
-        is_final: is_final(message, record.version.get()),
+        is_final: is_final(message, raw, record.version.get()),
         usage,
         time_is_guessed: stamp.is_none(),
         version: record.version.owned(),
@@ -109,7 +109,8 @@ fn gateway_key(id: &str, envelope: &Envelope<'_>, session: &str) -> MessageKey {
         (None, false) => envelope.parent_uuid.get().map(|parent| format!("v:{id}:{parent}")),
         _ => None,
     };
-    let names = by_session.then(|| format!("s:{id}:{session}")).into_iter().chain(request).chain(line).collect();
+    let names =
+        by_session.then(|| format!("s:{id}:{session}")).into_iter().chain(request).chain(line).collect();
     MessageKey::Aliases { id: id.to_owned(), names, follows }
 }
 
@@ -126,11 +127,13 @@ fn attribution(record: &Record<'_>, session: &str, at: UnixMillis) -> Attributio
     Attribution { copied: forked_from.is_some() || payer != session, at, session: payer.to_owned() }
 }
 
-/// True where the line carries the response's final output count: it has a stop reason, and the mark of
-/// a completed reply where the client's version writes one.
-fn is_final(message: &Message<'_>, version: Option<&str>) -> bool {
-    message.stop_reason.get().is_some()
-        && (message.has_stop_details || version.and_then(parse_version).is_none_or(|v| v < STOP_DETAILS_SINCE))
+/// True where the line carries the response's final output count: it has a stop reason and, where the
+/// client's version writes marks of a completed reply, one of them: `stop_details`, or the iterations that
+/// come with the final usage.
+fn is_final(message: &Message<'_>, raw: &RawUsage<'_>, version: Option<&str>) -> bool {
+    let marks_completed = version.and_then(parse_version).is_some_and(|v| v >= STOP_DETAILS_SINCE);
+    let has_iterations = raw.iterations.0.as_ref().is_some_and(|entries| !entries.is_empty());
+    message.stop_reason.get().is_some() && (!marks_completed || message.has_stop_details || has_iterations)
 }
 
 /// "2.1.330" as numbers.

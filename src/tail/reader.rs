@@ -80,19 +80,21 @@ impl LogFile {
     }
 
     /// Reads to the end of the file. `visit` gets each line that may matter; `checkpoint` gets, after
-    /// each chunk, the cursor behind the last whole line, and may end the reading there.
+    /// each chunk, this file and the offset behind the last whole line, and may end the reading there.
+    /// Returns the cursor behind the last whole line.
     pub fn read(
-        &mut self,
+        &self,
         lines: &mut LineReader,
         visit: &mut impl FnMut(u64, Line<'_>),
-        checkpoint: &mut impl FnMut(u64) -> Flow,
+        checkpoint: &mut impl FnMut(&Self, u64) -> Flow,
     ) -> Result<Cursor, TailError> {
-        let start = self.offset;
-        let path = self.path.clone();
-        let failed = |source| TailError::new(&path, start, source);
-        self.file.seek(SeekFrom::Start(start)).map_err(failed)?;
-        self.offset = lines.read(&mut self.file, start, visit, checkpoint).map_err(failed)?;
-        self.cursor(self.offset).map_err(failed)
+        let failed = |source| TailError::new(&self.path, self.offset, source);
+        let mut file = self.file.file();
+        file.seek(SeekFrom::Start(self.offset)).map_err(failed)?;
+        let end = lines
+            .read(&mut file, self.offset, visit, &mut |offset| checkpoint(self, offset))
+            .map_err(failed)?;
+        self.cursor(end).map_err(failed)
     }
 
     /// The cursor for everything before `offset`. The file's size and time are those of before the

@@ -71,7 +71,11 @@ impl Watcher {
                 let gone = matches!(source.kind, notify::ErrorKind::PathNotFound);
                 let said_before = self.incomplete;
                 self.incomplete |= !gone;
-                if gone || said_before { Ok(()) } else { Err(WatchError::Watch { path: folder.to_owned(), source }) }
+                if gone || said_before {
+                    Ok(())
+                } else {
+                    Err(WatchError::Watch { path: folder.to_owned(), source })
+                }
             }
         }
     }
@@ -101,7 +105,10 @@ impl Watcher {
 
 impl std::fmt::Debug for Watcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watcher").field("watched", &self.watched.len()).field("incomplete", &self.incomplete).finish()
+        f.debug_struct("Watcher")
+            .field("watched", &self.watched.len())
+            .field("incomplete", &self.incomplete)
+            .finish()
     }
 }
 
@@ -118,7 +125,11 @@ fn hint(kind: EventKind, path: &Path) -> Option<Hint> {
         EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder) => folder(),
         // Moved here or away: what it is has to be looked at; what is gone may have been a folder.
         EventKind::Modify(ModifyKind::Name(_)) | EventKind::Create(_) | EventKind::Remove(_) => {
-            if is_session_log(path) && !path.is_dir() { file() } else { changed_folder(path) }
+            if is_session_log(path) && !path.is_dir() {
+                file()
+            } else {
+                changed_folder(path)
+            }
         }
         EventKind::Modify(_) => file(),
         EventKind::Any | EventKind::Other => folder(),

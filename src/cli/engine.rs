@@ -1,0 +1,135 @@
+//! What several commands need: the prices in force, the ledger opened for writing, the logs taken in.
+
+use super::exit::UsageError;
+use crate::collect::{CollectOptions, Collector, PassSummary, Progress, TablePricing};
+use crate::config::Settings;
+use crate::ledger::{Ledger, LedgerLock, LockError};
+use crate::price::PriceTable;
+use crate::tail::TailOptions;
+use crate::watch::{Tree, walk};
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often a lock that will be given back soon is tried again, 50 ms apart.
+const LOCK_TRIES: u32 = 200;
+
+/// A file of prices that cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+#[error("the price file {path} cannot be read")]
+pub(super) struct PriceFileUnreadable {
+    path: PathBuf,
+    #[source]
+    source: std::io::Error,
+}
+
+/// A price file as text.
+pub(super) fn read_price_file(path: &Path) -> Result<String, PriceFileUnreadable> {
+    std::fs::read_to_string(path).map_err(|source| PriceFileUnreadable { path: path.to_owned(), source })
+}
+
+/// The shipped prices, with those of the settings' file over them.
+pub(super) fn prices(settings: &Settings) -> anyhow::Result<PriceTable> {
+    let shipped = PriceTable::shipped();
+    let Some(path) = &settings.prices else { return Ok(shipped) };
+    let own = PriceTable::parse(&read_price_file(path)?, &path.display().to_string())?;
+    Ok(shipped.overridden_by(own))
+}
+
+/// What the settings say of collecting.
+pub(super) fn collect_options(settings: &Settings) -> anyhow::Result<CollectOptions> {
+    Ok(CollectOptions {
+        roots: settings.roots()?.to_vec(),
+        tail: TailOptions { max_line_bytes: settings.max_line_bytes },
+    })
+}
+
+/// Opens the ledger for writing, on behalf of a command. A lock that another command holds only for a
+/// moment is waited for; one that a daemon holds is not.
+pub(super) fn open(settings: &Settings, command: &str) -> anyhow::Result<Collector<TablePricing>> {
+    let folder = settings.state_dir()?;
+    let options = collect_options(settings)?;
+    let pricing = TablePricing::new(prices(settings)?);
+    Ledger::make_folder(folder)?;
+    let lock = acquire(folder, command)?;
+    let ledger = Ledger::open(folder, lock)?;
+    let (collector, repriced) = Collector::new(ledger, pricing, options)?;
+    if let Some(repriced) = repriced.filter(|repriced| *repriced > 0) {
+        tracing::info!(responses = repriced, "prices have changed; costs were worked out anew");
+    }
+    Ok(collector)
+}
+
+fn acquire(folder: &Path, command: &str) -> Result<LedgerLock, LockError> {
+    for _ in 1..LOCK_TRIES {
+        match LedgerLock::acquire(folder, command) {
+            Err(LockError::Held { holder, .. }) if !holder.follows() => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            result => return result,
+        }
+    }
+    LedgerLock::acquire(folder, command)
+}
+
+/// Walks all roots; folders that cannot be listed are told of.
+pub(super) fn find_logs(roots: &[PathBuf]) -> Tree {
+    let mut all = Tree::default();
+    for root in roots {
+        let tree = walk(root, &mut |_, _| {});
+        all.files.extend(tree.files);
+        all.folders += tree.folders;
+        for problem in tree.problems {
+            tracing::warn!(error = %anyhow::Error::new(problem).root_cause(), "a folder cannot be listed");
+        }
+    }
+    all
+}
+
+/// Takes in what is new in the logs.
+pub(super) fn take_in(
+    collector: &mut Collector<TablePricing>,
+    progress: &mut dyn FnMut(Progress),
+) -> anyhow::Result<PassSummary> {
+    let tree = find_logs(collector.roots());
+    let summary = collector.take_in_tree(&tree, progress).context("the logs cannot be taken in")?;
+    summary.reports.iter().for_each(crate::daemon::tell_report);
+    Ok(summary)
+}
+
+/// Brings the ledger up to date before it is read, unless a daemon does so already.
+pub(super) fn refresh(settings: &Settings, command: &str) -> anyhow::Result<()> {
+    match open(settings, command) {
+        Ok(mut collector) => take_in(&mut collector, &mut |_| {}).map(|_| ()),
+        Err(error) => match error.downcast_ref::<LockError>() {
+            Some(LockError::Held { holder, .. }) => {
+                if !holder.follows() {
+                    tracing::warn!(error = %error, "showing what the ledger has; newer lines are not in it");
+                }
+                Ok(())
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+/// Counting is switched off: nothing is read and nothing is written.
+pub(super) fn refuse_when_disabled(settings: &Settings, command: &str) -> Result<(), UsageError> {
+    if settings.enabled {
+        return Ok(());
+    }
+    Err(UsageError {
+        what: format!("`tallyd {command}` has nothing to do: counting is switched off"),
+        help: "set TOKEN_TRACKING_ENABLED=true, or `enabled = true` in tallyd.toml".to_owned(),
+    })
+}
+
+/// Where logs were looked for in vain, for people.
+pub(super) fn nothing_found(roots: &[PathBuf]) -> String {
+    let places: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
+    format!(
+        "No session logs below {}. Claude Code writes them there once it is used;\n\
+         --claude-dir DIR or CLAUDE_CONFIG_DIR names another place.\n",
+        places.join(" or ")
+    )
+}

@@ -1,0 +1,212 @@
+//! `tallyd explain`: how one response or session came to its figures.
+
+use super::exit::ExitCode;
+use super::scan::count;
+use super::{engine, output};
+use crate::config::Settings;
+use crate::domain::{Cost, PartKind, Usd};
+use crate::ledger::{LedgerReader, ResponseRecord, SightingRecord};
+use crate::price::{CallExplanation, CallOutcome, PriceTable, Term, TermKind};
+use clap::Args;
+use std::fmt::Write;
+
+const AFTER_HELP: &str = "\
+Examples:
+  tallyd explain msg_01XFDUDYJgAACzvnptvVoYEL
+  tallyd explain 8f2c1e3a-5b7d-4e6f-9a0b-1c2d3e4f5a6b
+  tallyd session --json                      lists the ids of sessions
+
+Exit code 9 where nothing is known of the id.";
+
+/// Arguments of `tallyd explain`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct ExplainArgs {
+    /// Id of a response (`message.id`) or of a session
+    #[arg(value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub id: String,
+    /// Explain from what the ledger has, without a look at the logs first
+    #[arg(long)]
+    pub no_scan: bool,
+}
+
+/// Nothing is known of an id.
+#[derive(Debug, thiserror::Error)]
+#[error("no response and no session has the id `{id}`")]
+pub(super) struct UnknownId {
+    id: String,
+}
+
+/// Prints which lines were seen, which won and why, and the sum of the price.
+pub fn run(args: &ExplainArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
+    if !args.no_scan && settings.enabled {
+        engine::refresh(settings, "explain")?;
+    }
+    let prices = engine::prices(settings)?;
+    let ledger = LedgerReader::open(settings.state_dir()?)?;
+    let mut responses = ledger.responses_by_message(&args.id)?;
+    let mut text = String::new();
+    if responses.is_empty() {
+        responses = ledger.responses_by_session(&args.id)?;
+        text = session_head(&args.id, &responses);
+    }
+    if responses.is_empty() {
+        return Err(UnknownId { id: args.id.clone() }.into());
+    }
+    for response in &responses {
+        describe(&mut text, response, &ledger.sightings(response)?, &prices);
+    }
+    output::print(&text)?;
+    Ok(ExitCode::Done)
+}
+
+fn session_head(id: &str, responses: &[ResponseRecord]) -> String {
+    let mut sum = Usd::default();
+    let mut unpriced = 0;
+    for cost in responses.iter().flat_map(costs) {
+        match cost {
+            Cost::Known(amount) => sum += amount.into(),
+            Cost::Unpriced => unpriced += 1,
+        }
+    }
+    let mut text = format!("session {}: {} responses, ${sum}", plain(id), responses.len());
+    if unpriced > 0 {
+        let _ = write!(text, " and {unpriced} calls without a price");
+    }
+    text.push_str("\n\n");
+    text
+}
+
+/// The costs of a response: its own, and of each call inside it.
+fn costs(record: &ResponseRecord) -> impl Iterator<Item = Cost> + '_ {
+    std::iter::once(record.cost).chain(record.part_costs.iter().copied())
+}
+
+fn describe(text: &mut String, record: &ResponseRecord, sightings: &[SightingRecord], prices: &PriceTable) {
+    let response = &record.response;
+    let id = if record.message_id.is_empty() { "response without an id" } else { &record.message_id };
+    let _ = writeln!(text, "{}", plain(id));
+    let _ = writeln!(text, "  model    {}", plain(&response.model.0));
+    let _ =
+        writeln!(text, "  time     {}{}", response.first_at.to_rfc3339(), guessed(response.time_is_guessed));
+    let _ = writeln!(text, "  session  {}", plain(&response.attribution.session));
+    if let Some(version) = &response.version {
+        let _ = writeln!(text, "  client   {}", plain(version));
+    }
+    if !response.is_final {
+        text.push_str("  incomplete: no line has the final output count; output and cost are lower bounds\n");
+    }
+    describe_lines(text, record, sightings);
+    let explanation = prices.explain(&response.model, &response.usage, response.first_at);
+    for call in explanation.own.iter().chain(&explanation.parts) {
+        describe_call(text, call);
+    }
+    text.push('\n');
+}
+
+fn guessed(is_guessed: bool) -> &'static str {
+    if is_guessed { " (no line has a time; this is the file's)" } else { "" }
+}
+
+/// The lines, the one whose usage counts marked with a star.
+fn describe_lines(text: &mut String, record: &ResponseRecord, sightings: &[SightingRecord]) {
+    let rank = |line: &SightingRecord| (line.output, line.main_chain, line.stopped, line.at);
+    let best = sightings.iter().map(rank).max();
+    let _ = writeln!(text, "  lines    {} seen; the usage of the line with * counts:", sightings.len());
+    text.push_str("           the most output, then main chain, then a stop reason, then the newest\n");
+    let mut starred = false;
+    for line in sightings {
+        let wins = !starred && Some(rank(line)) == best && line.output == record.response.rank.output;
+        starred |= wins;
+        let marks = [
+            (!line.main_chain, "sub-agent"),
+            (line.copied, "copy"),
+            (line.stopped, "stop reason"),
+            (line.is_final, "final"),
+        ];
+        let marks: Vec<&str> = marks.into_iter().filter(|(set, _)| *set).map(|(_, name)| name).collect();
+        let _ = writeln!(
+            text,
+            "  {} {}  output {}  {}  {}:{}",
+            if wins { '*' } else { ' ' },
+            line.at.to_rfc3339(),
+            count(line.output),
+            if marks.is_empty() { "-".to_owned() } else { marks.join(", ") },
+            plain(&line.path.to_string_lossy()),
+            line.offset,
+        );
+    }
+    if !starred {
+        text.push_str("  * a line that its file no longer has\n");
+    }
+}
+
+fn describe_call(text: &mut String, call: &CallExplanation) {
+    let what = match call.kind {
+        None => "own",
+        Some(PartKind::Advisor) => "advisor call",
+        Some(PartKind::Compaction) => "compaction call",
+        Some(PartKind::AbandonedAttempt) => "abandoned attempt",
+        Some(PartKind::Step) => "step",
+    };
+    let _ = write!(text, "  {what}, {}: {} tokens", plain(&call.model.0), count(call.tokens.total()));
+    match &call.outcome {
+        CallOutcome::Free => text.push_str(", free\n"),
+        CallOutcome::Unpriced(why) => {
+            let _ = writeln!(text, ", unpriced: {why}");
+        }
+        CallOutcome::Priced {
+            id,
+            dates,
+            origin,
+            source,
+            long_prompt_above,
+            multipliers,
+            terms,
+            amount,
+            ..
+        } => {
+            let _ = write!(text, ", priced as {} ({}", plain(id), plain(origin));
+            for (word, day) in [("from", dates.from_day()), ("to", dates.to_day())] {
+                if let Some(day) = day {
+                    let _ = write!(text, ", {word} {day}");
+                }
+            }
+            let _ = writeln!(text, "; source: {})", plain(source));
+            if let Some(above) = long_prompt_above {
+                let _ =
+                    writeln!(text, "      prompt of more than {} tokens: long-prompt prices", count(*above));
+            }
+            for (name, factor) in multipliers.named() {
+                let _ = writeln!(text, "      {name}: x {factor}");
+            }
+            terms.iter().for_each(|term| describe_term(text, term));
+            let _ = writeln!(text, "      = ${}", Usd::from(*amount));
+        }
+    }
+}
+
+fn describe_term(text: &mut String, term: &Term) {
+    let (what, per) = match term.kind {
+        TermKind::Input => ("input", "million"),
+        TermKind::Output => ("output", "million"),
+        TermKind::CacheWrite5m => ("cache write, 5 minutes", "million"),
+        TermKind::CacheWrite1h => ("cache write, 1 hour", "million"),
+        TermKind::CacheRead => ("cache read", "million"),
+        TermKind::WebSearch => ("web searches", "thousand"),
+    };
+    let factor =
+        if term.factor == rust_decimal::Decimal::ONE { String::new() } else { format!(" x {}", term.factor) };
+    let _ = writeln!(
+        text,
+        "      {what:<22} {:>13} x ${} a {per}{factor} = ${}",
+        count(term.count),
+        term.price.normalize(),
+        Usd::from(term.amount)
+    );
+}
+
+/// Text from a log without anything that a terminal would obey.
+fn plain(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}

@@ -1,0 +1,97 @@
+//! `tallyd run`: follow the logs until told to stop.
+
+use super::exit::ExitCode;
+use super::report::{self, ReportKind, ReportQuery};
+use super::{engine, output};
+use crate::collect::PassSummary;
+use crate::config::{ConfigError, Settings};
+use crate::daemon::{self, Daemon, Reloaded};
+use crate::watch::FollowOptions;
+use clap::Args;
+use std::io::IsTerminal;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+const AFTER_HELP: &str = "\
+Examples:
+  tallyd                                  the same as `tallyd run`
+  tallyd run --log-format json            one JSON object a line on stderr, for a log collector
+  tallyd run --claude-dir /srv/claude     logs of another place
+  TOKEN_TRACKING_ENABLED=false tallyd     stay up, read and write nothing
+
+SIGTERM and SIGINT end it in order, with exit code 0. SIGHUP reads config file and prices again.";
+
+/// Rows of the tables that are shown at start.
+const ROWS_AT_START: usize = 14;
+
+/// Arguments of `tallyd run`.
+#[derive(Debug, Default, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct RunArgs {}
+
+/// Works out the settings anew, from the same flags.
+pub type Reload = Box<dyn Fn() -> Result<Settings, ConfigError> + Send + Sync>;
+
+/// Follows the logs until a signal says to stop.
+pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Result<ExitCode> {
+    if !settings.enabled {
+        tracing::warn!(
+            "counting is switched off (TOKEN_TRACKING_ENABLED or `enabled`): nothing is read, nothing is written"
+        );
+        daemon::wait_for_end()?;
+        return Ok(ExitCode::Done);
+    }
+    let collector = engine::open(settings, "run")?;
+    for root in collector.roots() {
+        let there = if root.is_dir() { "" } else { " (not there yet; waiting for it)" };
+        tracing::info!(folder = %root.display(), "watching{there}");
+    }
+    tracing::info!(file = %collector.ledger().path().display(), "ledger");
+    let at_start = settings.clone();
+    let daemon = Daemon {
+        collector,
+        follow: FollowOptions {
+            rescan: settings.follow.rescan_every,
+            poll: settings.follow.poll_every,
+            force_polling: settings.follow.force_polling,
+        },
+        reload: Box::new(move || reloaded(&reload).map_err(|error| format!("{error:#}"))),
+        on_ready: Box::new(move |summary| greet(&at_start, summary)),
+    };
+    daemon.run()?;
+    Ok(ExitCode::Done)
+}
+
+/// Settings and prices as they are now.
+fn reloaded(reload: &Reload) -> anyhow::Result<Reloaded> {
+    let settings = reload()?;
+    let pricing = crate::collect::TablePricing::new(engine::prices(&settings)?);
+    Ok(Reloaded { pricing, collect: engine::collect_options(&settings)? })
+}
+
+/// Says what was found; on a terminal, shows what it has cost.
+fn greet(settings: &Settings, summary: &PassSummary) {
+    tracing::info!(files = summary.files, new_responses = summary.ingest.new_responses, "session logs found");
+    if summary.files == 0 {
+        if let Ok(roots) = settings.roots() {
+            tracing::warn!("{}", engine::nothing_found(roots).trim_end());
+        }
+        return;
+    }
+    let Ok(folder) = settings.state_dir() else { return };
+    if std::io::stdout().is_terminal()
+        && let Err(error) = show_tables(settings, folder)
+    {
+        tracing::warn!(error = %format!("{error:#}"), "the figures cannot be shown");
+    }
+}
+
+fn show_tables(settings: &Settings, folder: &Path) -> anyhow::Result<()> {
+    let kinds = [ReportKind::Model, ReportKind::Session { id: None }, ReportKind::Daily { instances: false }];
+    for kind in kinds {
+        let query = ReportQuery { last: NonZeroUsize::new(ROWS_AT_START), ..ReportQuery::plain(kind) };
+        let text = report::text(&query, settings, folder)?;
+        output::print(&format!("{text}\n"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! `tallyd scan`: one pass over the logs.
+
+use super::exit::ExitCode;
+use super::{engine, output};
+use crate::collect::{FileReport, PassSummary, Progress};
+use crate::config::Settings;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::time::Instant;
+
+const AFTER_HELP: &str = "\
+Examples:
+  tallyd scan                                       take in what is new since the last time
+  tallyd scan --claude-dir ~/old-logs               logs that were copied from elsewhere
+  tallyd scan --claude-dir a --claude-dir b --state-dir /tmp/ledger
+
+A second scan of the same logs changes nothing. The progress is shown on stderr when that is a terminal.";
+
+/// Arguments of `tallyd scan`.
+#[derive(Debug, Default, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct ScanArgs {}
+
+/// Takes in what is new and prints a summary.
+pub fn run(_args: &ScanArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
+    engine::refuse_when_disabled(settings, "scan")?;
+    let started = Instant::now();
+    let mut collector = engine::open(settings, "scan")?;
+    let bar = progress_bar();
+    let summary = engine::take_in(&mut collector, &mut |progress: Progress| {
+        bar.set_length(progress.total_bytes);
+        bar.set_position(progress.bytes);
+    })?;
+    bar.finish_and_clear();
+    let ledger = collector.ledger();
+    ledger.checkpoint()?;
+    let mut text = if summary.files == 0 {
+        engine::nothing_found(collector.roots())
+    } else {
+        describe(&summary, &format!("{:.1?}", started.elapsed()))
+    };
+    let _ = writeln!(text, "Ledger: {}", ledger.path().display());
+    output::print(&text)?;
+    Ok(ExitCode::Done)
+}
+
+/// Bytes and rate, on a terminal only.
+fn progress_bar() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// What was found, in sentences.
+fn describe(summary: &PassSummary, elapsed: &str) -> String {
+    let ingest = &summary.ingest;
+    let mut text = format!(
+        "{} session logs, {} with something new: {} read in {elapsed}.\n{} responses counted, {} corrected.\n",
+        count(summary.files as u64),
+        count(summary.files_read as u64),
+        bytes(summary.bytes),
+        count(ingest.new_responses),
+        count(ingest.raised_responses),
+    );
+    let lost = summary.reports.iter().filter(|report| is_loss(report)).count();
+    if lost > 0 {
+        let _ = writeln!(
+            text,
+            "{} lines or files could not be read; the warnings say which.",
+            count(lost as u64)
+        );
+    }
+    text.push_str("See `tallyd daily`, `tallyd session`, `tallyd model`.\n");
+    text
+}
+
+fn is_loss(report: &FileReport) -> bool {
+    match report {
+        FileReport::Line { is_loss, .. } => *is_loss,
+        FileReport::File(_) => true,
+    }
+}
+
+/// A number with separators between thousands.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A size in the unit that gives one to three digits before the point.
+fn bytes(size: u64) -> String {
+    let mut unit = 1;
+    let mut name = "bytes";
+    for (next, next_name) in [(1_000, "kB"), (1_000_000, "MB"), (1_000_000_000, "GB")] {
+        if size >= next {
+            (unit, name) = (next, next_name);
+        }
+    }
+    if unit == 1 {
+        format!("{size} bytes")
+    } else {
+        format!("{}.{} {name}", size / unit, size % unit * 10 / unit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_sizes_read_well() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 999, 1500, 55_463_370].map(bytes), ["0 bytes", "999 bytes", "1.5 kB", "55.4 MB"]);
+    }
+}

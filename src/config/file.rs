@@ -1,0 +1,223 @@
+//! `tallyd.toml`: where it is looked for, its keys, and their values as types.
+//!
+//! Owns: TOML. Refuses every key it does not know, so that a slip of the pen is never a silent default.
+//! Fails with the file, the key and the value named. Paths in the file are relative to its folder.
+
+use super::value::{self, ZoneName};
+use super::{ConfigError, Environment, Origin};
+use crate::telemetry::{Filter, LogFormat};
+use chrono::Weekday;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::{Table, Value};
+
+/// Every key of the file, with its table.
+pub const KEYS: [&str; 12] = [
+    "claude_dirs",
+    "state_dir",
+    "prices",
+    "timezone",
+    "start_of_week",
+    "enabled",
+    "log.level",
+    "log.format",
+    "follow.rescan_seconds",
+    "follow.poll_seconds",
+    "follow.force_polling",
+    "tail.max_line_bytes",
+];
+
+/// What the file says; `None` and empty lists where it says nothing. An empty text or list in the file
+/// says nothing either.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct FileSettings {
+    pub(super) path: Option<PathBuf>,
+    pub(super) claude_dirs: Vec<PathBuf>,
+    pub(super) state_dir: Option<PathBuf>,
+    pub(super) prices: Option<PathBuf>,
+    pub(super) timezone: Option<ZoneName>,
+    pub(super) start_of_week: Option<Weekday>,
+    pub(super) enabled: Option<bool>,
+    pub(super) log_filter: Option<Filter>,
+    pub(super) log_format: Option<LogFormat>,
+    pub(super) rescan_every: Option<Duration>,
+    pub(super) poll_every: Option<Duration>,
+    pub(super) force_polling: Option<bool>,
+    pub(super) max_line_bytes: Option<usize>,
+}
+
+/// Finds and reads the file. One that is named, by flag or environment, must exist.
+pub(super) fn load(flag: Option<&Path>, environment: &Environment) -> Result<FileSettings, ConfigError> {
+    let named = match flag {
+        Some(path) => Some((path.to_owned(), Origin::Flag("--config"))),
+        None => environment
+            .text("TALLYD_CONFIG")?
+            .map(|path| (PathBuf::from(path), Origin::Environment("TALLYD_CONFIG"))),
+    };
+    let Some((path, origin)) = named else {
+        let Some(folder) = environment.config_folder()? else { return Ok(FileSettings::default()) };
+        let path = folder.join("tallyd.toml");
+        return match read(&path)? {
+            None => Ok(FileSettings::default()),
+            Some(text) => parse(&text, &path, environment),
+        };
+    };
+    let path = absolute(environment.expand(&path).unwrap_or(path));
+    match read(&path)? {
+        None => Err(ConfigError::FileMissing { path, origin }),
+        Some(text) => parse(&text, &path, environment),
+    }
+}
+
+/// The file's text, or `None` where there is no such file.
+fn read(path: &Path) -> Result<Option<String>, ConfigError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(source) => Err(ConfigError::FileUnreadable { path: path.to_owned(), source }),
+    }
+}
+
+/// A path that stays right when the working folder changes, without a slash at its end.
+pub(super) fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path).components().collect()
+}
+
+/// Text to typed settings. `path` is named in errors and is what relative paths are relative to.
+pub(super) fn parse(text: &str, path: &Path, environment: &Environment) -> Result<FileSettings, ConfigError> {
+    let table: Table = text
+        .parse()
+        .map_err(|error| ConfigError::FileSyntax { path: path.to_owned(), source: Box::new(error) })?;
+    let mut leaves = BTreeMap::new();
+    flatten("", table, &mut leaves);
+    let reader = Reader { path, environment, leaves };
+    reader.refuse_unknown_keys()?;
+    Ok(FileSettings {
+        path: Some(path.to_owned()),
+        claude_dirs: reader.paths("claude_dirs")?,
+        state_dir: reader.path("state_dir")?,
+        prices: reader.path("prices")?,
+        timezone: reader.text("timezone", value::TIME_ZONE, value::time_zone)?,
+        start_of_week: reader.text("start_of_week", value::WEEKDAY, value::weekday)?,
+        enabled: reader.switch("enabled")?,
+        log_filter: reader.text("log.level", Filter::ALLOWED, |text| text.parse().ok())?,
+        log_format: reader.text("log.format", "text or json", |text| text.parse().ok())?,
+        rescan_every: reader.seconds("follow.rescan_seconds")?,
+        poll_every: reader.seconds("follow.poll_seconds")?,
+        force_polling: reader.switch("follow.force_polling")?,
+        max_line_bytes: reader.line_bytes("tail.max_line_bytes")?,
+    })
+}
+
+/// True for the name of a table such as `log`.
+fn is_section(name: &str) -> bool {
+    KEYS.iter().any(|key| key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// Spreads the known tables out to dotted keys; an unknown table stays one leaf, to be refused.
+fn flatten(prefix: &str, table: Table, leaves: &mut BTreeMap<String, Value>) {
+    for (name, value) in table {
+        let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+        match value {
+            Value::Table(inner) if is_section(&key) => flatten(&key, inner, leaves),
+            other => {
+                leaves.insert(key, other);
+            }
+        }
+    }
+}
+
+/// Takes typed values out of the file, with errors that name file, key and value.
+struct Reader<'a> {
+    path: &'a Path,
+    environment: &'a Environment,
+    leaves: BTreeMap<String, Value>,
+}
+
+impl Reader<'_> {
+    fn refuse_unknown_keys(&self) -> Result<(), ConfigError> {
+        let unknown = |(key, _): &(&String, &Value)| !KEYS.contains(&key.as_str());
+        match self.leaves.iter().find(unknown) {
+            None => Ok(()),
+            Some((key, value)) if is_section(key) => {
+                Err(self.refused(key, value, &format!("a table, written as [{key}]")))
+            }
+            Some((key, _)) => Err(ConfigError::UnknownKey {
+                path: self.path.to_owned(),
+                key: key.clone(),
+                nearest: value::nearest(key, &KEYS),
+            }),
+        }
+    }
+
+    fn refused(&self, key: &str, value: &Value, allowed: &str) -> ConfigError {
+        ConfigError::Value {
+            origin: Origin::File(self.path.to_owned()),
+            key: key.to_owned(),
+            value: value.to_string(),
+            allowed: allowed.to_owned(),
+        }
+    }
+
+    /// The value of `key` as `convert` takes it; an error where it takes nothing.
+    fn get<T>(
+        &self,
+        key: &str,
+        allowed: &str,
+        convert: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(value) = self.leaves.get(key) else { return Ok(None) };
+        convert(value).map(Some).ok_or_else(|| self.refused(key, value, allowed))
+    }
+
+    fn text<T>(
+        &self,
+        key: &str,
+        allowed: &str,
+        convert: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        self.get(key, &format!("{allowed}, in quotes"), |value| value.as_str().and_then(&convert))
+    }
+
+    fn switch(&self, key: &str) -> Result<Option<bool>, ConfigError> {
+        self.get(key, "true or false", Value::as_bool)
+    }
+
+    fn seconds(&self, key: &str) -> Result<Option<Duration>, ConfigError> {
+        let allowed = format!("whole seconds from 1 to {}", value::MAX_SECONDS);
+        self.get(key, &allowed, |value| value.as_integer().and_then(value::seconds))
+    }
+
+    fn line_bytes(&self, key: &str) -> Result<Option<usize>, ConfigError> {
+        let (least, most) = value::LINE_BYTES;
+        let allowed = format!("a number of bytes from {least} (64 KiB) to {most} (256 MiB)");
+        self.get(key, &allowed, |value| value.as_integer().and_then(value::line_bytes))
+    }
+
+    /// An empty text is no path: it stands for the default.
+    fn path(&self, key: &str) -> Result<Option<PathBuf>, ConfigError> {
+        let found = self.get(key, "a path in quotes (`~` needs a home folder)", |value| {
+            let text = value.as_str()?;
+            if text.trim().is_empty() { Some(None) } else { self.resolve(text).map(Some) }
+        })?;
+        Ok(found.flatten())
+    }
+
+    fn paths(&self, key: &str) -> Result<Vec<PathBuf>, ConfigError> {
+        let found = self.get(key, "a list of folders in quotes (`~` needs a home folder)", |value| {
+            let texts = value.as_array()?.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
+            texts.into_iter().filter(|text| !text.trim().is_empty()).map(|text| self.resolve(text)).collect()
+        })?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// `~` is the home; every other relative path starts at the file's folder.
+    fn resolve(&self, text: &str) -> Option<PathBuf> {
+        let path = self.environment.expand(Path::new(text.trim()))?;
+        Some(absolute(self.path.parent().map_or_else(|| path.clone(), |folder| folder.join(&path))))
+    }
+}

@@ -1,0 +1,321 @@
+//! The loop: hints, work, signals.
+
+use super::DaemonError;
+use super::pending::Pending;
+use super::worker::{Outcome, Work, Worker};
+use crate::collect::{CollectOptions, Collector, FileReport, PassSummary, TablePricing};
+use crate::domain::Usd;
+use crate::ledger::Change;
+use crate::watch::{FollowOptions, Hint};
+use futures_util::StreamExt;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_tokio::Signals;
+use std::sync::mpsc as std_mpsc;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep_until};
+
+/// The longest pause between two tries at a ledger that cannot be written.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Settings and prices as they are after a SIGHUP.
+pub struct Reloaded {
+    /// The prices.
+    pub pricing: TablePricing,
+    /// Settings of collecting.
+    pub collect: CollectOptions,
+}
+
+/// Reads settings and prices again; the error is told, and the old ones stay in force.
+pub type Reload = Box<dyn Fn() -> Result<Reloaded, String> + Send>;
+
+/// The daemon before it runs.
+pub struct Daemon {
+    /// The pipeline.
+    pub collector: Collector<TablePricing>,
+    /// Settings of following.
+    pub follow: FollowOptions,
+    /// What SIGHUP does.
+    pub reload: Reload,
+    /// Called once, when everything that was in the logs at start has been taken in.
+    pub on_ready: Box<dyn FnOnce(&PassSummary)>,
+}
+
+/// What the loop sends to the worker.
+enum Order {
+    Work(Work),
+    Reload(Box<Reloaded>),
+}
+
+/// What the worker sends back.
+enum Answer {
+    Worked(Outcome),
+    Reloaded(Result<Option<u64>, crate::collect::CollectError>),
+}
+
+impl Daemon {
+    /// Follows the logs until SIGTERM or SIGINT.
+    pub fn run(self) -> Result<(), DaemonError> {
+        let runtime = runtime()?;
+        let Self { collector, follow, reload, on_ready } = self;
+        let (hint_sender, hints) = unbounded_channel();
+        let (order_sender, orders) = std_mpsc::channel();
+        let (answer_sender, answers) = unbounded_channel();
+        let worker = Worker::new(collector, follow, move |hint| drop(hint_sender.send(hint)));
+        let thread = std::thread::Builder::new()
+            .name("collect".to_owned())
+            .spawn(move || serve(worker, &orders, &answer_sender))
+            .map_err(|source| DaemonError::SetUp { what: "the thread that writes the ledger", source })?;
+        let mut state = Loop {
+            orders: order_sender,
+            pending: Pending::default(),
+            busy: false,
+            failures: 0,
+            interval: follow.rescan,
+            follow,
+            next_walk: Instant::now(),
+            on_ready: Some(on_ready),
+        };
+        let result = runtime.block_on(state.turn(hints, answers, &reload));
+        // No more orders: the worker ends after the one it is at.
+        drop(state);
+        thread.join().map_err(|_| DaemonError::WorkerGone)?;
+        result
+    }
+}
+
+/// Waits for SIGTERM or SIGINT and does nothing else: counting is switched off.
+pub fn wait_for_end() -> Result<(), DaemonError> {
+    runtime()?.block_on(async {
+        let mut signals = signals()?;
+        while let Some(signal) = signals.next().await {
+            if signal != SIGHUP {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| DaemonError::SetUp { what: "the runtime", source })
+}
+
+fn signals() -> Result<Signals, DaemonError> {
+    Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|source| DaemonError::SetUp { what: "signal handling", source })
+}
+
+/// The worker's thread: one order after the other, until there are no more.
+fn serve(mut worker: Worker, orders: &std_mpsc::Receiver<Order>, answers: &UnboundedSender<Answer>) {
+    for order in orders {
+        let answer = match order {
+            Order::Work(work) => Answer::Worked(worker.work(&work)),
+            Order::Reload(new) => Answer::Reloaded(worker.reload(new.pricing, new.collect)),
+        };
+        if answers.send(answer).is_err() {
+            break;
+        }
+    }
+    if let Err(error) = worker.finish() {
+        tracing::warn!(error = %error, "the ledger could not be folded into one file; the next start does it");
+    }
+}
+
+/// The state of the loop.
+struct Loop {
+    orders: std_mpsc::Sender<Order>,
+    pending: Pending,
+    busy: bool,
+    failures: u32,
+    interval: Duration,
+    follow: FollowOptions,
+    next_walk: Instant,
+    on_ready: Option<Box<dyn FnOnce(&PassSummary)>>,
+}
+
+impl Loop {
+    async fn turn(
+        &mut self,
+        mut hints: UnboundedReceiver<Hint>,
+        mut answers: UnboundedReceiver<Answer>,
+        reload: &Reload,
+    ) -> Result<(), DaemonError> {
+        let mut signals = signals()?;
+        self.pending.add(Hint::Everything);
+        loop {
+            self.dispatch()?;
+            tokio::select! {
+                biased;
+                signal = signals.next() => match signal {
+                    Some(SIGHUP) => self.reload(reload)?,
+                    Some(signal) => return self.end(signal, answers).await,
+                    None => return Ok(()),
+                },
+                answer = answers.recv() => self.answered(answer.ok_or(DaemonError::WorkerGone)?),
+                Some(hint) = hints.recv() => {
+                    self.pending.add(hint);
+                    while let Ok(hint) = hints.try_recv() {
+                        self.pending.add(hint);
+                    }
+                }
+                () = sleep_until(self.next_walk), if !self.busy => self.pending.add(Hint::Everything),
+            }
+        }
+    }
+
+    /// Gives the worker what is pending, if it is idle. While the ledger cannot be written, only the
+    /// next try is.
+    fn dispatch(&mut self) -> Result<(), DaemonError> {
+        let waiting_for_retry = self.failures > 0 && Instant::now() < self.next_walk;
+        if self.busy || waiting_for_retry {
+            return Ok(());
+        }
+        if let Some(work) = self.pending.take() {
+            if work == Work::Everything {
+                self.next_walk = Instant::now() + self.interval;
+            }
+            self.orders.send(Order::Work(work)).map_err(|_| DaemonError::WorkerGone)?;
+            self.busy = true;
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        match answer {
+            Answer::Worked(outcome) => {
+                self.busy = false;
+                self.worked(outcome);
+            }
+            Answer::Reloaded(Ok(repriced)) => {
+                tracing::info!(repriced = repriced.unwrap_or(0), "settings and prices read again");
+                self.pending.add(Hint::Everything);
+            }
+            Answer::Reloaded(Err(error)) => {
+                tracing::error!(error = %error, "new prices could not be applied; the next SIGHUP tries again");
+            }
+        }
+    }
+
+    fn worked(&mut self, outcome: Outcome) {
+        for problem in &outcome.problems {
+            tracing::warn!(error = %Causes(problem), "folder");
+        }
+        self.interval = if outcome.watching { self.follow.rescan } else { self.follow.poll };
+        self.next_walk = self.next_walk.min(Instant::now() + self.interval);
+        match outcome.result {
+            Ok(summary) => {
+                if std::mem::take(&mut self.failures) > 0 {
+                    tracing::info!("the ledger can be written again");
+                }
+                tell(&summary);
+                if let Some(on_ready) = self.on_ready.take() {
+                    on_ready(&summary);
+                    tracing::info!("following");
+                }
+            }
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                let pause = Duration::from_secs(1 << self.failures.min(6)).min(LONGEST_PAUSE);
+                tracing::error!(
+                    error = %Causes(&error), retry_seconds = pause.as_secs(),
+                    "the ledger cannot be written; nothing is lost, the logs are read again"
+                );
+                self.next_walk = Instant::now() + pause;
+                self.pending.add(Hint::Everything);
+            }
+        }
+    }
+
+    fn reload(&mut self, reload: &Reload) -> Result<(), DaemonError> {
+        match reload() {
+            Ok(new) => self.orders.send(Order::Reload(Box::new(new))).map_err(|_| DaemonError::WorkerGone),
+            Err(error) => {
+                tracing::error!(error, "settings or prices are wrong; those from before stay in force");
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes in what is pending, and ends.
+    async fn end(&mut self, signal: i32, mut answers: UnboundedReceiver<Answer>) -> Result<(), DaemonError> {
+        let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+        tracing::info!(signal = name, "ending");
+        while self.busy {
+            self.answered(answers.recv().await.ok_or(DaemonError::WorkerGone)?);
+        }
+        self.dispatch()?;
+        while self.busy {
+            self.answered(answers.recv().await.ok_or(DaemonError::WorkerGone)?);
+        }
+        Ok(())
+    }
+}
+
+/// Says what a pass has found, a line each.
+fn tell(summary: &PassSummary) {
+    for report in &summary.reports {
+        tell_report(report);
+    }
+    let ingest = &summary.ingest;
+    let changed = ingest.new_responses + ingest.raised_responses;
+    if changed > 0 && changed <= ingest.changes.len() as u64 && changed <= 8 {
+        ingest.changes.iter().for_each(tell_change);
+    } else if changed > 0 {
+        tracing::info!(
+            responses = ingest.new_responses,
+            corrected = ingest.raised_responses,
+            bytes = summary.bytes,
+            files = summary.files_read,
+            "taken in"
+        );
+    }
+}
+
+/// Says what was wrong with a file or a line.
+pub(crate) fn tell_report(report: &FileReport) {
+    match report {
+        FileReport::Line { path, offset, what, is_loss: true } => {
+            tracing::warn!(file = %path.display(), offset, "{what}");
+        }
+        FileReport::Line { path, offset, what, is_loss: false } => {
+            tracing::info!(file = %path.display(), offset, "{what}");
+        }
+        FileReport::File(error) => tracing::warn!(error = %Causes(error), "session log"),
+    }
+}
+
+fn tell_change(change: &Change) {
+    let cost = change.cost.known().map_or_else(|| "unpriced".to_owned(), |c| format!("${}", Usd::from(c)));
+    let tokens = change.tokens;
+    tracing::info!(
+        model = change.model,
+        input = tokens.input,
+        output = tokens.output,
+        cache_write = tokens.cache_write(),
+        cache_read = tokens.cache_read,
+        cost,
+        session = change.session,
+        project = change.cwd.as_deref().unwrap_or("unknown"),
+        "{}",
+        if change.is_new { "response" } else { "response corrected" }
+    );
+}
+
+/// An error with its causes, on one line.
+struct Causes<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

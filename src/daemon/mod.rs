@@ -1,0 +1,30 @@
+//! The process that follows the logs.
+//!
+//! Owns: the tokio runtime, signals, the order of starting and ending. One thread owns the pipeline and
+//! the watches and does one piece of work at a time; the loop beside it gathers hints meanwhile, so that
+//! a burst of events becomes one pass. A pass that fails (a full disk) is repeated with growing pauses;
+//! nothing is lost, since cursors only move with facts. Fails only at start; once it follows, it follows.
+
+mod follow;
+mod pending;
+mod worker;
+
+pub(crate) use follow::tell_report;
+pub use follow::{Daemon, Reload, Reloaded, wait_for_end};
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The runtime or the signal handlers could not be set up.
+    #[error("{what} cannot be set up")]
+    SetUp {
+        /// What.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The thread that writes the ledger ended before it was told to.
+    #[error("the thread that writes the ledger is gone")]
+    WorkerGone,
+}

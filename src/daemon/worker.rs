@@ -1,0 +1,149 @@
+//! The thread that owns the pipeline and the watches.
+
+use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, TablePricing};
+use crate::watch::{FollowOptions, FoundFile, Hint, Tree, WatchError, Watcher, walk};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// A piece of work.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Walk all roots.
+    Everything,
+    /// Walk these folders and look at these files.
+    Paths { folders: Vec<PathBuf>, files: Vec<PathBuf> },
+}
+
+/// What a piece of work came to.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) result: Result<PassSummary, CollectError>,
+    pub(super) problems: Vec<WatchError>,
+    /// Every folder is watched; else the caller has to poll.
+    pub(super) watching: bool,
+}
+
+/// The pipeline and its watches.
+#[derive(Debug)]
+pub(super) struct Worker {
+    collector: Collector<TablePricing>,
+    watcher: Watcher,
+    /// Folders that could not be walked, said once.
+    complained: HashSet<PathBuf>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        collector: Collector<TablePricing>,
+        follow: FollowOptions,
+        sink: impl Fn(Hint) + Send + 'static,
+    ) -> Self {
+        Self { collector, watcher: Watcher::new(follow.force_polling, sink), complained: HashSet::new() }
+    }
+
+    /// Does a piece of work.
+    pub(super) fn work(&mut self, work: &Work) -> Outcome {
+        let mut problems = Vec::new();
+        let result = match work {
+            Work::Everything => self.everything(&mut problems),
+            Work::Paths { folders, files } => self.paths(folders, files, &mut problems),
+        };
+        problems.retain(|problem| self.complained.insert(path_of(problem).to_owned()));
+        Outcome { result, problems, watching: self.watcher.is_complete() }
+    }
+
+    /// Takes other settings and prices; returns how many responses have another cost now.
+    pub(super) fn reload(
+        &mut self,
+        pricing: TablePricing,
+        options: CollectOptions,
+    ) -> Result<Option<u64>, CollectError> {
+        self.collector.reload(pricing, options)
+    }
+
+    /// Leaves one small file behind.
+    pub(super) fn finish(&self) -> Result<(), crate::ledger::LedgerError> {
+        self.collector.ledger().checkpoint()
+    }
+
+    fn everything(&mut self, problems: &mut Vec<WatchError>) -> Result<PassSummary, CollectError> {
+        self.watcher.forget_missing();
+        let mut all = Tree::default();
+        for root in self.collector.roots().to_vec() {
+            self.watch_way_to(&root, problems);
+            let tree = self.walk(&root, problems);
+            all.files.extend(tree.files);
+            all.folders += tree.folders;
+        }
+        self.collector.take_in_tree(&all, &mut |_| {})
+    }
+
+    fn paths(
+        &mut self,
+        folders: &[PathBuf],
+        files: &[PathBuf],
+        problems: &mut Vec<WatchError>,
+    ) -> Result<PassSummary, CollectError> {
+        if folders.iter().any(|folder| self.leads_to_a_root(folder)) {
+            return self.everything(problems);
+        }
+        let mut found = Vec::new();
+        if !folders.is_empty() {
+            self.watcher.forget_missing();
+        }
+        for folder in folders {
+            if self.collector.roots().iter().any(|root| folder.starts_with(root)) {
+                found.extend(self.walk(folder, problems).files);
+            }
+        }
+        found.extend(files.iter().filter_map(|path| {
+            // Gone, or no file: nothing to read, and nothing is taken back.
+            let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+            Some(FoundFile { path: path.clone(), metadata })
+        }));
+        self.collector.take_in(&found, &mut |_| {})
+    }
+
+    /// True for a root itself and for the folders that lead to one.
+    fn leads_to_a_root(&self, folder: &Path) -> bool {
+        self.collector.roots().iter().any(|root| root.starts_with(folder))
+    }
+
+    /// Walks a folder, watching every folder before it is listed.
+    fn walk(&mut self, folder: &Path, problems: &mut Vec<WatchError>) -> Tree {
+        let watcher = &mut self.watcher;
+        let mut refused = Vec::new();
+        let mut tree =
+            walk(folder, &mut |folder, metadata| refused.extend(watcher.watch(folder, metadata).err()));
+        problems.append(&mut tree.problems);
+        problems.append(&mut refused);
+        tree
+    }
+
+    /// A root that does not exist yet appears in the nearest folder above it that does: that is watched
+    /// until then.
+    fn watch_way_to(&mut self, root: &Path, problems: &mut Vec<WatchError>) {
+        let nearest = root.ancestors().find_map(|folder| {
+            std::fs::metadata(folder)
+                .ok()
+                .filter(std::fs::Metadata::is_dir)
+                .map(|metadata| (folder, metadata))
+        });
+        let Some((nearest, metadata)) = nearest else { return };
+        for above in root.ancestors().skip(1).filter(|above| *above != nearest) {
+            let is_inside_a_root = self.collector.roots().iter().any(|root| above.starts_with(root));
+            if !is_inside_a_root {
+                self.watcher.unwatch(above);
+            }
+        }
+        if nearest != root {
+            problems.extend(self.watcher.watch(nearest, &metadata).err());
+        }
+    }
+}
+
+fn path_of(problem: &WatchError) -> &Path {
+    match problem {
+        WatchError::List { path, .. } | WatchError::Watch { path, .. } => path,
+    }
+}

@@ -1,0 +1,393 @@
+//! Logs of tallyd itself: one tracing subscriber that writes to stderr.
+//!
+//! Owns: tracing-subscriber, the log level, the log format and the decision on colours. Refuses to
+//! write to stdout, which carries results only. A log line that cannot be written (stderr closed, disk
+//! full) is dropped: logging never ends the program. Setting up fails only when it is done twice.
+
+use crate::domain::{Clock, SystemClock};
+use std::fmt;
+use std::io::IsTerminal;
+use std::str::FromStr;
+use std::sync::Arc;
+use tracing::Subscriber;
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// What went wrong and needs a person.
+    Error,
+    /// What went wrong and was coped with, such as a damaged line.
+    Warn,
+    /// What tallyd does, a line per change.
+    Info,
+    /// Why it does so.
+    Debug,
+    /// Every step.
+    Trace,
+}
+
+impl Level {
+    /// Names that are accepted, quietest first.
+    pub const NAMES: [&'static str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+    /// The level's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// A text that names none of the accepted values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {allowed}")]
+pub struct NotAccepted {
+    /// What would have been accepted.
+    pub allowed: &'static str,
+}
+
+impl FromStr for Level {
+    type Err = NotAccepted;
+
+    fn from_str(text: &str) -> Result<Self, NotAccepted> {
+        match text.to_ascii_lowercase().as_str() {
+            "error" => Ok(Self::Error),
+            "warn" => Ok(Self::Warn),
+            "info" => Ok(Self::Info),
+            "debug" => Ok(Self::Debug),
+            "trace" => Ok(Self::Trace),
+            _ => Err(NotAccepted { allowed: "error, warn, info, debug or trace" }),
+        }
+    }
+}
+
+/// Which log lines are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Filter {
+    /// The usual level of the command: info for `run`, warn for the commands that print a result.
+    #[default]
+    Automatic,
+    /// Tracing filter directives that are known to parse, such as `info` or `warn,tallyd::watch=trace`.
+    Directives(String),
+}
+
+impl Filter {
+    /// What [`Filter::from_str`] accepts, in words.
+    pub const ALLOWED: &'static str =
+        "auto, error, warn, info, debug, trace, or directives such as `info,tallyd::watch=trace`";
+}
+
+impl From<Level> for Filter {
+    fn from(level: Level) -> Self {
+        Self::Directives(level.name().to_owned())
+    }
+}
+
+impl FromStr for Filter {
+    type Err = NotAccepted;
+
+    /// Accepts `auto`, a level, or tracing's directives. A bare word that is no level is refused:
+    /// tracing would take it for a module's name and then log nothing at all.
+    fn from_str(text: &str) -> Result<Self, NotAccepted> {
+        let refused = NotAccepted { allowed: Self::ALLOWED };
+        let text = text.trim();
+        if text.eq_ignore_ascii_case("auto") {
+            return Ok(Self::Automatic);
+        }
+        let is_plain = |part: &str| !part.contains(['=', '[']);
+        let is_level = |part: &str| part.eq_ignore_ascii_case("off") || part.parse::<Level>().is_ok();
+        if text.split(',').map(str::trim).any(|part| is_plain(part) && !is_level(part)) {
+            return Err(refused);
+        }
+        EnvFilter::builder().parse(text).map_err(|_| refused)?;
+        Ok(Self::Directives(text.to_owned()))
+    }
+}
+
+/// Shape of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// Names that are accepted.
+    pub const NAMES: [&'static str; 2] = ["text", "json"];
+}
+
+impl FromStr for LogFormat {
+    type Err = NotAccepted;
+
+    fn from_str(text: &str) -> Result<Self, NotAccepted> {
+        match text.to_ascii_lowercase().as_str() {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(NotAccepted { allowed: "text or json" }),
+        }
+    }
+}
+
+/// Whether output is coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ColorChoice {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+impl ColorChoice {
+    /// Names that are accepted.
+    pub const NAMES: [&'static str; 3] = ["auto", "always", "never"];
+
+    /// Whether to colour a stream, given whether it is a terminal.
+    pub fn colours(self, is_terminal: bool) -> bool {
+        match self {
+            Self::Auto => is_terminal,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+
+    /// Whether to colour what is written to stdout.
+    pub fn colours_stdout(self) -> bool {
+        self.colours(std::io::stdout().is_terminal())
+    }
+}
+
+impl FromStr for ColorChoice {
+    type Err = NotAccepted;
+
+    fn from_str(text: &str) -> Result<Self, NotAccepted> {
+        match text.to_ascii_lowercase().as_str() {
+            "auto" => Ok(Self::Auto),
+            "always" => Ok(Self::Always),
+            "never" => Ok(Self::Never),
+            _ => Err(NotAccepted { allowed: "auto, always or never" }),
+        }
+    }
+}
+
+/// What the logs look like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogOptions {
+    /// Which lines are written.
+    pub filter: Filter,
+    /// What a line looks like.
+    pub format: LogFormat,
+    /// Colours, of the logs and of the reports.
+    pub color: ColorChoice,
+}
+
+/// Setting up the logs failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The process has a subscriber already.
+    #[error("the log output of this process is set up already")]
+    AlreadySetUp(#[source] tracing::subscriber::SetGlobalDefaultError),
+    /// The directives do not parse, although [`Filter::from_str`] took them.
+    #[error("the log filter `{directives}` does not parse")]
+    Directives {
+        /// The directives.
+        directives: String,
+        /// What tracing has to say.
+        #[source]
+        source: tracing_subscriber::filter::ParseError,
+    },
+}
+
+/// Sends the logs of this process to stderr from now on. `usual` is the level of the command at hand,
+/// taken where neither flag nor environment nor config file asks for another.
+pub fn init(options: &LogOptions, usual: Level) -> Result<(), TelemetryError> {
+    let sink = Sink {
+        writer: BoxMakeWriter::new(std::io::stderr),
+        is_terminal: std::io::stderr().is_terminal(),
+        clock: Arc::new(SystemClock),
+    };
+    tracing::subscriber::set_global_default(subscriber(options, usual, sink)?)
+        .map_err(TelemetryError::AlreadySetUp)
+}
+
+/// Where log lines go, and what is known of that place.
+struct Sink {
+    writer: BoxMakeWriter,
+    is_terminal: bool,
+    clock: Arc<dyn Clock>,
+}
+
+/// A subscriber that writes to `sink`.
+fn subscriber(
+    options: &LogOptions,
+    usual: Level,
+    sink: Sink,
+) -> Result<Box<dyn Subscriber + Send + Sync>, TelemetryError> {
+    let directives = match &options.filter {
+        Filter::Automatic => usual.name().to_owned(),
+        Filter::Directives(text) => text.clone(),
+    };
+    let filter = EnvFilter::builder()
+        .parse(&directives)
+        .map_err(|source| TelemetryError::Directives { directives, source })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(options.format == LogFormat::Text && options.color.colours(sink.is_terminal))
+        // Its way to say that stderr is closed is to write to stderr, which panics.
+        .log_internal_errors(false)
+        .with_writer(sink.writer);
+    let time =
+        LineTime { clock: sink.clock, is_short: sink.is_terminal && options.format == LogFormat::Text };
+    Ok(match options.format {
+        LogFormat::Text => Box::new(builder.with_timer(time).with_target(false).finish()),
+        LogFormat::Json => Box::new(
+            builder
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false)
+                .with_timer(time)
+                .finish(),
+        ),
+    })
+}
+
+/// The time at the start of a log line: local wall time on a terminal, else RFC 3339 in UTC.
+struct LineTime {
+    clock: Arc<dyn Clock>,
+    is_short: bool,
+}
+
+impl FormatTime for LineTime {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let now = self.clock.now();
+        if self.is_short {
+            write!(writer, "{}", now.to_utc().with_timezone(&chrono::Local).format("%H:%M:%S"))
+        } else {
+            writer.write_str(&now.to_rfc3339())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::UnixMillis;
+    use std::sync::Mutex;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Stopped;
+
+    impl Clock for Stopped {
+        fn now(&self) -> UnixMillis {
+            UnixMillis(1_785_000_000_123)
+        }
+    }
+
+    /// What a warning and a debug line look like.
+    fn lines(options: &LogOptions, usual: Level, is_terminal: bool) -> String {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let sink = Sink {
+            writer: BoxMakeWriter::new(move || writer.clone()),
+            is_terminal,
+            clock: Arc::new(Stopped),
+        };
+        tracing::subscriber::with_default(subscriber(options, usual, sink).unwrap(), || {
+            tracing::warn!(file = "a\u{1b}[31m.jsonl", offset = 7, "a line was skipped");
+            tracing::debug!("a reason");
+        });
+        let bytes = kept.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn options(filter: &str, format: LogFormat, color: ColorChoice) -> LogOptions {
+        LogOptions { filter: filter.parse().unwrap(), format, color }
+    }
+
+    #[test]
+    fn text_away_from_a_terminal_has_the_full_time_and_no_escapes() {
+        insta::assert_snapshot!(lines(&LogOptions::default(), Level::Info, false), @r#"2026-07-25T17:20:00.123Z  WARN a line was skipped file="a\u{1b}[31m.jsonl" offset=7"#);
+    }
+
+    #[test]
+    fn text_on_a_terminal_is_short_and_coloured() {
+        let text = lines(&LogOptions::default(), Level::Info, true);
+        assert!(text.contains("\u{1b}["), "{text:?}");
+        assert!(!text.contains("tallyd::telemetry") && !text.contains("2026-"), "{text:?}");
+        let plain = lines(&options("auto", LogFormat::Text, ColorChoice::Never), Level::Info, true);
+        assert!(!plain.contains('\u{1b}'), "{plain:?}");
+        assert_eq!(plain.find("  WARN"), Some("00:00:00".len()), "{plain:?}");
+    }
+
+    #[test]
+    fn json_is_one_object_a_line_without_colours() {
+        let text = lines(&options("debug", LogFormat::Json, ColorChoice::Always), Level::Info, true);
+        for line in text.lines() {
+            serde_json::from_str::<serde_json::Value>(line).expect("each line is JSON");
+        }
+        insta::assert_snapshot!(text, @r#"
+        {"timestamp":"2026-07-25T17:20:00.123Z","level":"WARN","message":"a line was skipped","file":"a\u001b[31m.jsonl","offset":7,"target":"tallyd::telemetry::tests"}
+        {"timestamp":"2026-07-25T17:20:00.123Z","level":"DEBUG","message":"a reason","target":"tallyd::telemetry::tests"}
+        "#);
+    }
+
+    #[test]
+    fn the_level_asked_for_beats_the_usual_one() {
+        for (filter, usual, seen) in [
+            ("auto", Level::Error, 0),
+            ("auto", Level::Warn, 1),
+            ("auto", Level::Debug, 2),
+            ("error", Level::Debug, 0),
+            ("Trace", Level::Error, 2),
+            ("off", Level::Debug, 0),
+            ("error,tallyd::telemetry=debug", Level::Error, 2),
+            ("error,elsewhere=debug", Level::Error, 0),
+        ] {
+            let text = lines(&options(filter, LogFormat::Text, ColorChoice::Never), usual, false);
+            assert_eq!(text.lines().count(), seen, "{filter} over {usual:?}");
+        }
+    }
+
+    #[test]
+    fn a_bare_word_that_is_no_level_is_refused() {
+        for text in ["", "verbose", "tallyd", "info,verbose", "tallyd=loud", "tallyd[=", "1"] {
+            assert!(text.parse::<Filter>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for name in Level::NAMES {
+            assert_eq!(name.parse::<Level>().map(Level::name), Ok(name));
+        }
+        assert!(LogFormat::NAMES.iter().all(|name| name.parse::<LogFormat>().is_ok()));
+        assert!(ColorChoice::NAMES.iter().all(|name| name.parse::<ColorChoice>().is_ok()));
+    }
+}
