@@ -6,7 +6,7 @@ use super::{engine, output};
 use crate::config::Settings;
 use crate::domain::{Cost, PartKind, Usd};
 use crate::ledger::{LedgerReader, ResponseRecord, SightingRecord};
-use crate::price::{CallExplanation, CallOutcome, PriceTable, Term, TermKind};
+use crate::price::{CallExplanation, CallOutcome, PriceTable, PricedCall, Term, TermKind};
 use clap::Args;
 use std::fmt::Write;
 
@@ -155,35 +155,26 @@ fn describe_call(text: &mut String, call: &CallExplanation) {
         CallOutcome::Unpriced(why) => {
             let _ = writeln!(text, ", unpriced: {why}");
         }
-        CallOutcome::Priced {
-            id,
-            dates,
-            origin,
-            source,
-            long_prompt_above,
-            multipliers,
-            terms,
-            amount,
-            ..
-        } => {
-            let _ = write!(text, ", priced as {} ({}", plain(id), plain(origin));
-            for (word, day) in [("from", dates.from_day()), ("to", dates.to_day())] {
-                if let Some(day) = day {
-                    let _ = write!(text, ", {word} {day}");
-                }
-            }
-            let _ = writeln!(text, "; source: {})", plain(source));
-            if let Some(above) = long_prompt_above {
-                let _ =
-                    writeln!(text, "      prompt of more than {} tokens: long-prompt prices", count(*above));
-            }
-            for (name, factor) in multipliers.named() {
-                let _ = writeln!(text, "      {name}: x {factor}");
-            }
-            terms.iter().for_each(|term| describe_term(text, term));
-            let _ = writeln!(text, "      = ${}", Usd::from(*amount));
+        CallOutcome::Priced(priced) => describe_price(text, priced),
+    }
+}
+
+fn describe_price(text: &mut String, priced: &PricedCall) {
+    let _ = write!(text, ", priced as {} ({}", plain(&priced.id), plain(&priced.origin));
+    for (word, day) in [("from", priced.dates.from_day()), ("to", priced.dates.to_day())] {
+        if let Some(day) = day {
+            let _ = write!(text, ", {word} {day}");
         }
     }
+    let _ = writeln!(text, "; source: {})", plain(&priced.source));
+    if let Some(above) = priced.long_prompt_above {
+        let _ = writeln!(text, "      prompt of more than {} tokens: long-prompt prices", count(above));
+    }
+    for (name, factor) in priced.multipliers.named() {
+        let _ = writeln!(text, "      {name}: x {factor}");
+    }
+    priced.terms.iter().for_each(|term| describe_term(text, term));
+    let _ = writeln!(text, "      = ${}", Usd::from(priced.amount));
 }
 
 fn describe_term(text: &mut String, term: &Term) {
