@@ -1,0 +1,4 @@
+//! The command line: one file a subcommand.
+
+/// `tallyd prices`.
+pub mod prices;
