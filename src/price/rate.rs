@@ -119,3 +119,26 @@ impl TokenRates {
         Ok(Self::from_array(rates))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 16 picodollars times 5.0000000000000000000000000001 has 30 digits, which a `Decimal` rounds to 80.
+    #[test]
+    fn a_product_that_would_be_rounded_is_no_rate() {
+        let rate = Rate(16);
+        for (factor, product) in [
+            ("5", Some(80)),
+            ("5.0", Some(80)),
+            ("5.0000000000000000000000000001", None),
+            ("1.1", None),
+            ("0.125", Some(2)),
+            ("-1", None),
+        ] {
+            let factor = Decimal::from_str_exact(factor).unwrap();
+            assert_eq!(rate.times(factor).map(Rate::picodollars), product, "{factor}");
+        }
+        assert_eq!(Rate(i64::MAX).times(Decimal::TWO), None);
+    }
+}

@@ -16,26 +16,62 @@ const HEADINGS: [&str; 11] =
 /// One line below the headings and no others.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
+/// Which columns of [`HEADINGS`] to show, from the most to the least; the first that fits is taken.
+const LAYOUTS: [&[usize]; 3] =
+    [&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], &[0, 1, 2, 3, 4, 5, 6], &[0, 2, 3, 4, 5, 6]];
+
 /// The table as text of at most `width` columns (`None`: as wide as it is). Shows the rows in force at
-/// `at`, or with `all` every row.
+/// `at`, or with `all` every row. Where it is too wide, first the multipliers go, then (unless with `all`,
+/// where they tell rows apart) the dates; what is still too wide is broken into lines.
 pub(super) fn render_table(table: &PriceTable, at: UnixMillis, all: bool, width: Option<u16>) -> String {
+    let rows = rows(table, at, all);
+    let fits = |text: &Table| {
+        width.is_none_or(|width| text.lines().all(|line| line.chars().count() <= usize::from(width)))
+    };
+    let mut note = footnote(table, at, all);
     let mut text = Table::new();
-    text.load_style(STYLE).set_header(HEADINGS);
-    if let Some(width) = width {
-        text.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-    }
-    let shows_origin = table.models().iter().any(|model| model.origin != "shipped");
-    for (model, period) in shown(table, at, all) {
-        let name = if shows_origin { format!("{} ({})", model.id, model.origin) } else { model.id.clone() };
-        text.add_row(period_cells(&name, period));
-        if let Some(long) = period.long_prompt.as_ref().filter(|long| all || long.dates.contains(at)) {
-            text.add_row(long_cells(long));
+    for columns in LAYOUTS.into_iter().take(if all { 2 } else { 3 }) {
+        text = layout(&rows, columns);
+        if fits(&text) {
+            break;
         }
     }
-    for column in text.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
+    if text.column_count() < HEADINGS.len() {
+        note.push_str("A wider terminal or --json shows dates and multipliers too.\n");
     }
-    format!("{text}\n{}", footnote(table, at, all))
+    if let Some(width) = width.filter(|_| !fits(&text)) {
+        text.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    format!("{text}\n{note}")
+}
+
+fn layout(rows: &[Vec<String>], columns: &[usize]) -> Table {
+    let chosen = |row: &[String]| -> Vec<Cell> {
+        let texts = columns.iter().filter_map(|column| row.get(*column));
+        texts.zip(columns).map(|(text, column)| aligned(text, *column)).collect()
+    };
+    let mut text = Table::new();
+    text.load_style(STYLE).set_header(chosen(&HEADINGS.map(str::to_owned)));
+    text.add_rows(rows.iter().map(|row| chosen(row)));
+    text
+}
+
+/// Names and dates to the left, numbers to the right.
+fn aligned(text: &str, column: usize) -> Cell {
+    Cell::new(text).set_alignment(if column < 2 { CellAlignment::Left } else { CellAlignment::Right })
+}
+
+/// The texts of all columns, row by row.
+fn rows(table: &PriceTable, at: UnixMillis, all: bool) -> Vec<Vec<String>> {
+    let shows_origin = table.models().iter().any(|model| model.origin != "shipped");
+    let mut rows = Vec::new();
+    for (model, period) in shown(table, at, all) {
+        let name = if shows_origin { format!("{} ({})", model.id, model.origin) } else { model.id.clone() };
+        rows.push(period_texts(name, period));
+        let long = period.long_prompt.as_ref().filter(|long| all || long.dates.contains(at));
+        rows.extend(long.map(long_texts));
+    }
+    rows
 }
 
 fn footnote(table: &PriceTable, at: UnixMillis, all: bool) -> String {
@@ -46,7 +82,7 @@ fn footnote(table: &PriceTable, at: UnixMillis, all: bool) -> String {
     if hidden > 0 {
         add(
             &mut note,
-            format_args!("In force on {} (UTC); {hidden} more rows hold on other days.\n", day(at)),
+            format_args!("In force on {} (UTC); rows of other days, not shown: {hidden}.\n", day(at)),
         );
     }
     note
@@ -60,23 +96,21 @@ fn shown(table: &PriceTable, at: UnixMillis, all: bool) -> impl Iterator<Item = 
         .filter(move |(_, period)| all || period.dates.contains(at))
 }
 
-fn period_cells(name: &str, period: &Period) -> Vec<Cell> {
+fn period_texts(name: String, period: &Period) -> Vec<String> {
     let factor = |factor: Option<Decimal>| factor.map_or("-".to_owned(), |factor| format!("x{factor}"));
     let search = period.web_search.map_or("-".to_owned(), |rate| rate.usd_per_thousand().to_string());
     let Multipliers { fast, us_geo, batch } = period.multipliers;
-    [name.to_owned(), period.dates.to_string()]
+    [name, period.dates.to_string()]
         .into_iter()
         .chain(rate_texts(&period.rates))
         .chain([factor(fast), factor(us_geo), factor(batch), search])
-        .map(Cell::new)
         .collect()
 }
 
-fn long_cells(long: &LongPrompt) -> Vec<Cell> {
+fn long_texts(long: &LongPrompt) -> Vec<String> {
     [format!("  prompt > {}", long.above), long.dates.to_string()]
         .into_iter()
         .chain(rate_texts(&long.rates))
-        .map(Cell::new)
         .collect()
 }
 

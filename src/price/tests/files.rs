@@ -50,6 +50,11 @@ fn a_refusal_names_file_line_key_value_and_what_is_right() {
         (input("\"1e3\""), format!("my.toml:1: m: `input` is \"1e3\": {price}")),
         (input("true"), format!("my.toml:1: m: `input` is true: {price}")),
         (input("\"0.0000001\""), format!("my.toml:1: m: `input` is 0.0000001: {whole}")),
+        // A product of more digits than a decimal holds would be rounded to the whole number beside it.
+        (
+            input("\"0.9999999999999999999999999999\""),
+            format!("my.toml:1: m: `input` is 0.9999999999999999999999999999: {whole}"),
+        ),
         (row("m", "").replace("input = 5\n", ""), format!("my.toml:1: m: `input` is missing: {price}")),
         (with("fast = 0"), format!("my.toml:2: m: `fast` is 0: {factor}")),
         (with("us_geo = 1.1"), format!("my.toml:2: m: `us_geo` is 1.1: {factor}")),
