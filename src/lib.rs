@@ -2,3 +2,4 @@
 //! prices it exactly and keeps it in an embedded ledger. `ARCHITECTURE.md` has the map.
 
 pub mod domain;
+pub mod report;

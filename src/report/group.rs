@@ -1,0 +1,174 @@
+//! Adding cells up: by day, session, project or model, and inside each by model.
+//!
+//! Owns: the sums of a report. Refuses: knowing what the groups mean or how they are shown; thinking
+//! tokens stay beside the output they are part of. Cannot fail.
+
+use super::project::Session;
+use crate::domain::{Cell, ModelKey, SessionKey, Totals, UnixMillis};
+use chrono::NaiveDate;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::Arc;
+
+/// What a row of a report adds up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum RowKey {
+    /// A day.
+    Day(NaiveDate),
+    /// The first day of a week.
+    Week(NaiveDate),
+    /// The first day of a month.
+    Month(NaiveDate),
+    /// A session.
+    Session(SessionRow),
+    /// A project's whole path.
+    Project(Arc<str>),
+    /// A model.
+    Model(Arc<str>),
+}
+
+/// The session of a row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SessionRow {
+    /// Claude Code's id.
+    pub(super) id: Arc<str>,
+    /// The whole path of its project.
+    pub(super) project: Arc<str>,
+    /// Its log folder.
+    pub(super) folder: Arc<str>,
+}
+
+impl From<Session> for SessionRow {
+    fn from(session: Session) -> Self {
+        Self { id: session.id, project: session.project, folder: session.folder }
+    }
+}
+
+/// One row of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    /// What it adds up.
+    pub(super) key: RowKey,
+    /// The sums.
+    pub(super) sums: Sums,
+    /// Its earliest response.
+    pub(super) first: UnixMillis,
+    /// Its latest response.
+    pub(super) last: UnixMillis,
+}
+
+/// The sums of a row, a billing window or a whole report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    /// Everything together.
+    pub(super) totals: Totals,
+    /// Sessions that took part.
+    pub(super) sessions: u64,
+    /// By model, dearest first, then by tokens and name; models without a price last.
+    pub(super) models: Vec<ModelSums>,
+}
+
+impl Sums {
+    /// The models that have calls without a price.
+    pub(super) fn unpriced(&self) -> impl Iterator<Item = &ModelSums> {
+        self.models.iter().filter(|model| model.totals.unpriced > 0)
+    }
+}
+
+/// What one model has of a sum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ModelSums {
+    /// Its whole name.
+    pub(super) name: Arc<str>,
+    /// Its share.
+    pub(super) totals: Totals,
+    /// Tokens of the cells that have calls without a price: an upper bound of those calls' tokens
+    /// where a cell has priced calls too, else exact.
+    pub(super) unpriced_tokens: u64,
+}
+
+/// Names of models by the ledger's number.
+#[derive(Debug, Default)]
+pub(super) struct Models {
+    names: FxHashMap<ModelKey, Arc<str>>,
+}
+
+impl Models {
+    /// The names, made harmless.
+    pub(super) fn new(models: &[(ModelKey, String)]) -> Self {
+        let named = |(key, name): &(ModelKey, String)| (*key, Arc::from(super::text::clean(name)));
+        Self { names: models.iter().map(named).collect() }
+    }
+
+    /// The name of a model; one that the ledger does not name goes by its number.
+    pub(super) fn name(&self, key: ModelKey) -> Arc<str> {
+        self.names.get(&key).cloned().unwrap_or_else(|| format!("model {}", key.0).into())
+    }
+}
+
+/// A sum that cells are still being added to.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    models: Vec<(ModelKey, Totals, u64)>,
+    sessions: FxHashSet<SessionKey>,
+    /// Earliest response so far.
+    pub(super) first: UnixMillis,
+    /// Latest response so far.
+    pub(super) last: UnixMillis,
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        let (first, last) = (UnixMillis(i64::MAX), UnixMillis(i64::MIN));
+        Self { models: Vec::new(), sessions: FxHashSet::default(), first, last }
+    }
+}
+
+impl Group {
+    /// Adds a cell.
+    pub(super) fn add(&mut self, cell: &Cell) {
+        self.sessions.insert(cell.session);
+        self.first = self.first.min(cell.first);
+        self.last = self.last.max(cell.last);
+        let unpriced_tokens = if cell.totals.unpriced > 0 { cell.totals.tokens.total() } else { 0 };
+        self.add_model(cell.model, cell.totals, unpriced_tokens);
+    }
+
+    /// Adds another sum; a session in both counts once.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.sessions.extend(&other.sessions);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        for (model, totals, unpriced_tokens) in &other.models {
+            self.add_model(*model, *totals, *unpriced_tokens);
+        }
+    }
+
+    /// A session uses few models, a month hardly more: a list is searched faster than a map.
+    fn add_model(&mut self, model: ModelKey, totals: Totals, unpriced_tokens: u64) {
+        if let Some((_, sum, unpriced)) = self.models.iter_mut().find(|(key, ..)| *key == model) {
+            *sum += totals;
+            *unpriced += unpriced_tokens;
+        } else {
+            self.models.push((model, totals, unpriced_tokens));
+        }
+    }
+
+    /// The sums under the models' names.
+    pub(super) fn sums(&self, names: &Models) -> Sums {
+        let mut totals = Totals::default();
+        let mut models = Vec::with_capacity(self.models.len());
+        for (key, sum, unpriced_tokens) in &self.models {
+            totals += *sum;
+            models.push(ModelSums {
+                name: names.name(*key),
+                totals: *sum,
+                unpriced_tokens: *unpriced_tokens,
+            });
+        }
+        models.sort_by(|a, b| {
+            let rank = |model: &ModelSums| (model.totals.known_cost(), model.totals.tokens.total());
+            rank(b).cmp(&rank(a)).then_with(|| a.name.cmp(&b.name))
+        });
+        Sums { totals, sessions: u64::try_from(self.sessions.len()).unwrap_or(u64::MAX), models }
+    }
+}

@@ -1,0 +1,69 @@
+//! Reports: usage by day, week, month, session, project, model and billing window, as a table, JSON
+//! or CSV.
+//!
+//! Owns: grouping of cells, time zones, billing windows and the layout of every output. Refuses: input
+//! and output of any kind; values come in, text goes out, and the present moment is one of the values.
+//! Costs are exact decimals throughout; only tables round. Fails by [`ReportError`], which names the
+//! value it refuses; rendering cannot fail.
+
+mod blocks;
+mod build;
+mod csv;
+mod error;
+mod group;
+mod json;
+mod project;
+mod request;
+mod table;
+#[cfg(test)]
+mod tests;
+mod text;
+mod zone;
+
+pub use build::{Report, build};
+pub use error::ReportError;
+pub use request::{BlockLength, BlockOptions, Kind, Order, Request, TokenLimit, parse_date, parse_weekday};
+pub use zone::Zone;
+
+use crate::domain::{Cell, ModelKey, SessionInfo};
+
+/// What a report is made from.
+#[derive(Clone, Debug, Default)]
+pub struct ReportData {
+    /// The ledger's sums, in any order.
+    pub cells: Vec<Cell>,
+    /// The sessions that the cells name.
+    pub sessions: Vec<SessionInfo>,
+    /// The names of the models that the cells name.
+    pub models: Vec<(ModelKey, String)>,
+}
+
+/// How a report is written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For scripts: a superset of what ccusage 20 prints.
+    Json,
+    /// For spreadsheets.
+    Csv,
+}
+
+/// What the terminal can show. JSON and CSV are the same for every style.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Columns of the terminal; no limit where there is no terminal.
+    pub width: Option<u16>,
+    /// Use colour.
+    pub color: bool,
+}
+
+/// Writes a report down. The text ends with a line end.
+pub fn render(report: &Report, format: Format, style: &Style) -> String {
+    match format {
+        Format::Table => table::render(report, *style),
+        Format::Json => json::render(report),
+        Format::Csv => csv::render(report),
+    }
+}

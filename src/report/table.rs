@@ -1,0 +1,371 @@
+//! Reports as tables for people.
+//!
+//! Owns: columns, their fit to the terminal, marks and footnotes. Refuses: showing what is unknown as
+//! zero: a row without any price says `unpriced`, one with some `+?`, and `≥` marks a lower bound. This
+//! is the one output that rounds. Cannot fail.
+
+use super::build::{Body, Report};
+use super::group::{ModelSums, Row, RowKey, Sums};
+use super::project::short_projects;
+use super::text::{dollars, grouped, short_models};
+use super::{Kind, Style};
+use crate::domain::{Totals, UnixMillis};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, presets,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+mod blocks;
+mod notes;
+
+/// Terminals narrower than this get the table with few columns.
+const FULL_WIDTH: u16 = 100;
+
+/// The same for reports whose rows have a project or a last activity too.
+const FULL_WIDTH_WITH_MORE: u16 = 140;
+
+/// Terminals this wide show session ids whole.
+const WHOLE_ID_WIDTH: u16 = 160;
+
+/// Characters of a session id that a table shows: enough to tell sessions apart and to ask for one.
+const ID_LENGTH: usize = 8;
+
+/// The report as a title, a table and footnotes; one sentence when there is nothing to show.
+pub(super) fn render(report: &Report, style: Style) -> String {
+    if report.is_empty() {
+        return notes::nothing(&report.request);
+    }
+    let page = Page::new(report, style);
+    let table = match &report.body {
+        Body::Rows(rows) => page.rows(rows),
+        Body::Projects(projects) => page.projects(projects),
+        Body::Blocks(blocks) => blocks::table(&page, blocks),
+    };
+    let footnotes = notes::footnotes(report, &page);
+    format!("{}\n{table}\n{footnotes}", page.strong(&notes::title(&report.request)))
+}
+
+/// How the parts of one report are shown.
+struct Page<'a> {
+    report: &'a Report,
+    style: Style,
+    /// Without cache columns and sum of tokens.
+    compact: bool,
+    /// Wide enough for projects and last activities.
+    roomy: bool,
+    models: BTreeMap<Arc<str>, String>,
+    projects: BTreeMap<Arc<str>, String>,
+}
+
+/// One line of a table before it is laid out.
+struct Line {
+    cells: Vec<String>,
+    look: Look,
+}
+
+/// A column of a table.
+#[derive(Clone, Copy)]
+struct Column {
+    name: &'static str,
+    alignment: CellAlignment,
+    /// Never wrapped while the terminal is wide enough: numbers, dates, ids.
+    whole: bool,
+}
+
+impl Column {
+    /// Names, which may wrap.
+    const fn text(name: &'static str) -> Self {
+        Self { name, alignment: CellAlignment::Left, whole: false }
+    }
+
+    /// Dates and ids.
+    const fn word(name: &'static str) -> Self {
+        Self { name, alignment: CellAlignment::Left, whole: true }
+    }
+
+    /// Counts and costs.
+    const fn number(name: &'static str) -> Self {
+        Self { name, alignment: CellAlignment::Right, whole: true }
+    }
+}
+
+/// What a line is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Plain,
+    Faint,
+    Total,
+}
+
+impl<'a> Page<'a> {
+    fn new(report: &'a Report, style: Style) -> Self {
+        let request = &report.request;
+        let has_more = matches!(request.kind, Kind::Session { .. } | Kind::Project);
+        let full = if has_more { FULL_WIDTH_WITH_MORE } else { FULL_WIDTH };
+        let wider_than = |least: u16| style.width.is_none_or(|width| width >= least) && !request.compact;
+        Self {
+            report,
+            style,
+            compact: !wider_than(full),
+            roomy: wider_than(FULL_WIDTH),
+            models: short_models(report.totals.models.iter().map(|model| &model.name)),
+            projects: short_projects(projects_of(report)),
+        }
+    }
+
+    fn rows(&self, rows: &[Row]) -> String {
+        let mut lines: Vec<Line> = rows.iter().flat_map(|row| self.row_lines(row)).collect();
+        lines.push(self.total_line());
+        self.layout(&self.header(), lines)
+    }
+
+    fn projects(&self, projects: &[(Arc<str>, Vec<Row>)]) -> String {
+        let header = self.header();
+        let mut lines = Vec::new();
+        for (project, rows) in projects {
+            let mut cells = vec![self.project(project)];
+            cells.resize(header.len(), String::new());
+            lines.push(Line { cells, look: Look::Total });
+            lines.extend(rows.iter().flat_map(|row| self.row_lines(row)));
+        }
+        lines.push(self.total_line());
+        self.layout(&header, lines)
+    }
+
+    fn header(&self) -> Vec<Column> {
+        let mut header = vec![key_column(&self.report.request.kind)];
+        if self.shows_project() {
+            header.push(Column::text("Project"));
+        }
+        if self.shows_models() {
+            header.push(Column::text("Models"));
+        }
+        header.extend(["Input", "Output"].map(Column::number));
+        if !self.compact {
+            header.extend(["Cache Create", "Cache Read", "Total Tokens"].map(Column::number));
+        }
+        if !self.report.request.no_cost {
+            header.push(Column::number("Cost (USD)"));
+        }
+        if self.shows_activity() {
+            header.push(Column::word("Last Activity"));
+        }
+        header
+    }
+
+    fn shows_project(&self) -> bool {
+        matches!(self.report.request.kind, Kind::Session { .. }) && self.roomy
+    }
+
+    fn shows_models(&self) -> bool {
+        self.report.request.kind != Kind::Model
+    }
+
+    fn shows_activity(&self) -> bool {
+        matches!(self.report.request.kind, Kind::Session { .. } | Kind::Project) && self.roomy
+    }
+
+    /// The row, and each of its models below it where that is asked for.
+    fn row_lines(&self, row: &Row) -> Vec<Line> {
+        let mut cells = vec![self.row_name(row)];
+        if let RowKey::Session(session) = &row.key
+            && self.shows_project()
+        {
+            cells.push(self.project(&session.project));
+        }
+        if self.shows_models() {
+            cells.push(self.model_list(&row.sums));
+        }
+        cells.extend(self.numbers(&row.sums.totals));
+        if self.shows_activity() {
+            cells.push(self.minute(row.last));
+        }
+        let mut lines = vec![Line { cells, look: Look::Plain }];
+        if self.report.request.breakdown && self.shows_models() {
+            lines.extend(row.sums.models.iter().map(|model| self.breakdown_line(model)));
+        }
+        lines
+    }
+
+    fn breakdown_line(&self, model: &ModelSums) -> Line {
+        let name = format!("  └─ {}", self.model(&model.name));
+        Line { cells: self.wide_name(name, &model.totals), look: Look::Faint }
+    }
+
+    fn total_line(&self) -> Line {
+        Line { cells: self.wide_name("Total".to_owned(), &self.report.totals.totals), look: Look::Total }
+    }
+
+    /// A name in the first column and numbers, with nothing between.
+    fn wide_name(&self, name: String, totals: &Totals) -> Vec<String> {
+        let mut cells = vec![name];
+        let blanks = usize::from(self.shows_project()) + usize::from(self.shows_models());
+        cells.extend(std::iter::repeat_n(String::new(), blanks));
+        cells.extend(self.numbers(totals));
+        if self.shows_activity() {
+            cells.push(String::new());
+        }
+        cells
+    }
+
+    fn numbers(&self, totals: &Totals) -> Vec<String> {
+        let tokens = totals.tokens;
+        let bound = lower_bound(totals);
+        let mut cells = vec![grouped(tokens.input), format!("{bound}{}", grouped(tokens.output))];
+        if !self.compact {
+            cells.push(grouped(tokens.cache_write()));
+            cells.push(grouped(tokens.cache_read));
+            cells.push(format!("{bound}{}", grouped(tokens.total())));
+        }
+        if !self.report.request.no_cost {
+            cells.push(cost(totals));
+        }
+        cells
+    }
+
+    fn row_name(&self, row: &Row) -> String {
+        match &row.key {
+            RowKey::Day(day) | RowKey::Week(day) => day.to_string(),
+            RowKey::Month(day) => super::json::month(*day),
+            RowKey::Session(session) => self.session(&session.id),
+            RowKey::Project(project) => self.project(project),
+            RowKey::Model(model) => self.model(model),
+        }
+    }
+
+    fn session(&self, id: &str) -> String {
+        let whole = !self.compact && self.style.width.is_none_or(|width| width >= WHOLE_ID_WIDTH);
+        if whole { named(id) } else { named(&id.chars().take(ID_LENGTH).collect::<String>()) }
+    }
+
+    fn project(&self, project: &Arc<str>) -> String {
+        named(self.projects.get(project).map_or(project, String::as_str))
+    }
+
+    fn model(&self, model: &Arc<str>) -> String {
+        named(self.models.get(model).map_or(model, String::as_str))
+    }
+
+    /// One model a line.
+    fn model_list(&self, sums: &Sums) -> String {
+        sums.models.iter().map(|model| self.model(&model.name)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// A local date and time to the minute.
+    fn minute(&self, at: UnixMillis) -> String {
+        self.report.request.zone.wall(at).format("%Y-%m-%d %H:%M").to_string()
+    }
+
+    /// Lays lines out to the width of the terminal. Numbers and dates stay on one line where they fit;
+    /// on a terminal too narrow for that they wrap rather than run over its edge.
+    fn layout(&self, header: &[Column], lines: Vec<Line>) -> String {
+        let mut table = self.empty_table(header);
+        for line in lines {
+            table.add_row(line.cells.into_iter().map(|text| cell(text, line.look)).collect::<Vec<_>>());
+        }
+        for (column, wanted) in table.column_iter_mut().zip(header) {
+            column.set_cell_alignment(wanted.alignment);
+            if wanted.whole {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+        let text = table.to_string();
+        let width =
+            text.lines().next().map_or(0, |border| border.chars().filter(|next| is_shown(*next)).count());
+        if self.style.width.is_none_or(|limit| width <= usize::from(limit)) {
+            return text;
+        }
+        for column in table.column_iter_mut() {
+            column.remove_constraint();
+        }
+        table.to_string()
+    }
+
+    fn empty_table(&self, header: &[Column]) -> Table {
+        let mut table = Table::new();
+        // Whether to use colour and how wide to be is the caller's to say, not the process's stdout's.
+        table.force_no_tty().load_style(presets::UTF8_FULL_CONDENSED);
+        if self.style.color {
+            table.enforce_styling();
+        }
+        if let Some(width) = self.style.width {
+            table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
+        }
+        table.set_header(
+            header.iter().map(|column| Cell::new(column.name).fg(Color::Cyan)).collect::<Vec<_>>(),
+        );
+        table
+    }
+
+    fn strong(&self, text: &str) -> String {
+        if self.style.color { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn faint(&self, text: &str) -> String {
+        if self.style.color { format!("\u{1b}[2m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+fn cell(text: String, look: Look) -> Cell {
+    let cell = Cell::new_owned(text);
+    match look {
+        Look::Plain => cell,
+        Look::Faint => cell.fg(Color::DarkGrey),
+        Look::Total => cell.fg(Color::Yellow).add_attribute(Attribute::Bold),
+    }
+}
+
+fn is_shown(next: char) -> bool {
+    !next.is_control()
+}
+
+fn key_column(kind: &Kind) -> Column {
+    match kind {
+        Kind::Daily => Column::word("Date"),
+        Kind::Weekly { .. } => Column::word("Week"),
+        Kind::Monthly => Column::word("Month"),
+        Kind::Session { .. } => Column::word("Session"),
+        Kind::Project => Column::text("Project"),
+        Kind::Model => Column::text("Model"),
+        Kind::Blocks(_) => Column::text("Block Start"),
+    }
+}
+
+fn projects_of(report: &Report) -> Vec<&Arc<str>> {
+    match &report.body {
+        Body::Projects(projects) => projects.iter().map(|(project, _)| project).collect(),
+        Body::Rows(rows) => rows.iter().filter_map(project_of).collect(),
+        Body::Blocks(_) => Vec::new(),
+    }
+}
+
+fn project_of(row: &Row) -> Option<&Arc<str>> {
+    match &row.key {
+        RowKey::Session(session) => Some(&session.project),
+        RowKey::Project(project) => Some(project),
+        _ => None,
+    }
+}
+
+/// A name that is nothing is said to be so.
+fn named(name: &str) -> String {
+    if name.trim().is_empty() { "(no name)".to_owned() } else { name.to_owned() }
+}
+
+/// Marks counts that are too low because a final count never reached the log.
+fn lower_bound(totals: &Totals) -> &'static str {
+    if totals.incomplete > 0 { "≥" } else { "" }
+}
+
+/// What is known of a cost: nothing, a part, a lower bound, or all of it.
+fn cost(totals: &Totals) -> String {
+    marked(totals, totals.known_cost().map(dollars))
+}
+
+/// Dollars that come from these totals, with the marks of what is missing in them.
+fn marked(totals: &Totals, known: Option<String>) -> String {
+    let Some(known) = known else { return "unpriced".to_owned() };
+    let more = if totals.unpriced > 0 { " +?" } else { "" };
+    format!("{}{known}{more}", lower_bound(totals))
+}

@@ -1,0 +1,96 @@
+//! The words around a table: its title, its footnotes, and the sentence in place of an empty one.
+//!
+//! Owns: what is said of unpriced usage, lower bounds and the meaning of costs. Refuses: numbers of its
+//! own; all come from the report. Cannot fail.
+
+use super::{Page, named};
+use crate::report::build::Report;
+use crate::report::group::ModelSums;
+use crate::report::text::{clean, grouped};
+use crate::report::{Kind, Request};
+use std::fmt::Write;
+
+/// What the table shows, of when, by which clock.
+pub(super) fn title(request: &Request) -> String {
+    let what = match &request.kind {
+        Kind::Daily if request.instances => "day and project",
+        Kind::Daily => "day",
+        Kind::Weekly { .. } => "week",
+        Kind::Monthly => "month",
+        Kind::Session { .. } => "session",
+        Kind::Project => "project",
+        Kind::Model => "model",
+        Kind::Blocks(_) => "billing window",
+    };
+    let mut title = format!("Claude Code usage by {what}");
+    if let Some(project) = &request.project {
+        write!(title, " · project {}", clean(project)).expect("writing to memory");
+    }
+    write!(title, "{} · {}", days(request), request.zone).expect("writing to memory");
+    title
+}
+
+fn days(request: &Request) -> String {
+    match (request.since, request.until) {
+        (Some(since), Some(until)) => format!(" · {since} to {until}"),
+        (Some(since), None) => format!(" · since {since}"),
+        (None, Some(until)) => format!(" · until {until}"),
+        (None, None) => String::new(),
+    }
+}
+
+/// The sentence in place of an empty table.
+pub(super) fn nothing(request: &Request) -> String {
+    let what = match &request.kind {
+        Kind::Blocks(options) if options.active => "No billing window is open",
+        _ => "No usage was found",
+    };
+    let of = request.project.as_deref().map(|project| format!(" · project {}", clean(project)));
+    let narrowed = format!("{}{}", of.unwrap_or_default(), days(request));
+    match narrowed.strip_prefix(" · ") {
+        Some(narrowed) => format!("{what} ({narrowed}, {}).\n", request.zone),
+        None => format!("{what}.\n"),
+    }
+}
+
+/// What a reader has to know of the numbers above, a line each.
+pub(super) fn footnotes(report: &Report, page: &Page<'_>) -> String {
+    let totals = &report.totals.totals;
+    let mut notes = Vec::new();
+    let unpriced: Vec<String> = report.totals.unpriced().map(|model| unpriced_model(model, page)).collect();
+    if !unpriced.is_empty() && !report.request.no_cost {
+        notes.push(format!("No price is known for {}.", unpriced.join("; ")));
+        notes.push(
+            "Their tokens are counted, their cost is in no sum (+?). To add prices: tallyd prices --help"
+                .to_owned(),
+        );
+    }
+    if totals.incomplete > 0 {
+        notes.push(incomplete(totals.incomplete, report.request.no_cost));
+    }
+    if !report.request.no_cost {
+        notes.push("Costs are API list prices; a subscription is not billed by them.".to_owned());
+    }
+    notes.into_iter().map(|note| page.faint(&note) + "\n").collect()
+}
+
+fn unpriced_model(model: &ModelSums, page: &Page<'_>) -> String {
+    let name = named(&model.name);
+    let calls = counted(model.totals.unpriced, "call", "calls");
+    let most = if model.totals.known_cost().is_some() { "at most " } else { "" };
+    let tokens = counted(model.unpriced_tokens, "token", "tokens");
+    let short = page.model(&model.name);
+    // The whole name is what a price has to be given for; the table above has the short one.
+    let known_as = if short == name { String::new() } else { format!(" ({short})") };
+    format!("{name}{known_as}: {calls}, {most}{tokens}")
+}
+
+fn incomplete(replies: u64, no_cost: bool) -> String {
+    let bounds = if no_cost { "output is a lower bound" } else { "output and cost are lower bounds" };
+    let replies = counted(replies, "reply", "replies");
+    format!("≥ {replies} without a final output count in the log: {bounds}.")
+}
+
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+}

@@ -1,0 +1,135 @@
+//! Which cells make which rows: days of a zone, weeks, filters, order.
+
+use super::*;
+use chrono::Weekday;
+use chrono_tz::Tz;
+
+fn at(times: &[&str]) -> ReportData {
+    let cells = times.iter().map(|time| cell(1, 1, time, [1, 0, 0, 0, 0], 1)).collect();
+    ReportData { cells, ..sample() }
+}
+
+/// Each row's name with its number of messages.
+fn counts(data: &ReportData, request: &Request, list: &str, key: &str) -> Vec<String> {
+    let names = column(data, request, list, key);
+    names
+        .into_iter()
+        .zip(column(data, request, list, "messageCount"))
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect()
+}
+
+#[test]
+fn days_are_those_of_the_zone_when_clocks_change() {
+    let new_york = Request { zone: Zone::Named(Tz::America__New_York), ..request(Kind::Daily) };
+    let spring =
+        at(&["2026-03-08T04:59:59Z", "2026-03-08T05:00:00Z", "2026-03-09T03:59:59Z", "2026-03-09T04:00:00Z"]);
+    assert_eq!(counts(&spring, &new_york, "daily", "date"), ["2026-03-07 1", "2026-03-08 2", "2026-03-09 1"]);
+    let autumn =
+        at(&["2026-11-01T03:59:59Z", "2026-11-01T04:00:00Z", "2026-11-02T04:59:59Z", "2026-11-02T05:00:00Z"]);
+    assert_eq!(counts(&autumn, &new_york, "daily", "date"), ["2026-10-31 1", "2026-11-01 2", "2026-11-02 1"]);
+    let kathmandu = Request { zone: Zone::Named(Tz::Asia__Kathmandu), ..request(Kind::Monthly) };
+    let midnight = at(&["2026-06-30T18:14:59.999Z", "2026-06-30T18:15:00Z"]);
+    assert_eq!(counts(&midnight, &kathmandu, "monthly", "month"), ["2026-06 1", "2026-07 1"]);
+}
+
+#[test]
+fn weeks_begin_on_the_day_asked_for_and_span_the_year() {
+    // 27 December 2026 is a Sunday.
+    let data =
+        at(&["2026-12-26T12:00:00Z", "2026-12-27T12:00:00Z", "2027-01-02T12:00:00Z", "2027-01-03T12:00:00Z"]);
+    let weeks = |start_of_week| counts(&data, &request(Kind::Weekly { start_of_week }), "weekly", "week");
+    assert_eq!(weeks(Weekday::Sun), ["2026-12-20 1", "2026-12-27 2", "2027-01-03 1"]);
+    assert_eq!(weeks(Weekday::Mon), ["2026-12-21 2", "2026-12-28 2"]);
+    assert_eq!(weeks(Weekday::Sat), ["2026-12-26 2", "2027-01-02 2"]);
+}
+
+#[test]
+fn day_filters_are_inclusive_and_local() {
+    let data =
+        at(&["2026-03-07T12:00:00Z", "2026-03-08T12:00:00Z", "2026-03-09T12:00:00Z", "2026-03-09T23:00:00Z"]);
+    let mut asked = request(Kind::Daily);
+    asked.since = parse_date("20260308").ok();
+    asked.until = parse_date("2026-03-09").ok();
+    assert_eq!(counts(&data, &asked, "daily", "date"), ["2026-03-08 1", "2026-03-09 2"]);
+    asked.zone = Zone::Named(Tz::Asia__Tokyo);
+    assert_eq!(counts(&data, &asked, "daily", "date"), ["2026-03-08 1", "2026-03-09 1"]);
+    asked.since = parse_date("20260310").ok();
+    assert!(matches!(build(&data, &asked), Err(ReportError::DatesReversed { .. })));
+}
+
+#[test]
+fn rows_are_ordered_and_the_last_are_kept() {
+    let dates = |request: &Request| column(&sample(), request, "daily", "date");
+    assert_eq!(dates(&request(Kind::Daily)), ["2026-03-07", "2026-03-08", "2026-03-10"]);
+    let newest_first = Request { order: Order::Descending, last: Some(2), ..request(Kind::Daily) };
+    assert_eq!(dates(&newest_first), ["2026-03-10", "2026-03-08"]);
+    let totals = &json(&sample(), &newest_first)["totals"];
+    assert_eq!((&totals["messageCount"], &totals["sessionCount"]), (&4.into(), &3.into()));
+    let sessions = column(&sample(), &request(Kind::Session { id: None }), "sessions", "sessionId");
+    assert_eq!(sessions.iter().map(|id| &id[..4]).collect::<Vec<_>>(), ["0a1b", "1111", "2222"]);
+    let none = Request { last: Some(0), ..request(Kind::Daily) };
+    assert!(build(&sample(), &none).expect("a report").is_empty());
+}
+
+#[test]
+fn a_session_that_spans_days_counts_once_in_the_totals() {
+    let report = json(&sample(), &request(Kind::Daily));
+    let by_day: u64 =
+        report["daily"].as_array().expect("days").iter().filter_map(|day| day["sessionCount"].as_u64()).sum();
+    assert_eq!((by_day, &report["totals"]["sessionCount"]), (4, &3.into()));
+}
+
+#[test]
+fn one_project_or_session_can_be_asked_for() {
+    for name in ["/home/ann/work/api", "api", "-home-ann-work-api"] {
+        let request = Request { project: Some(name.into()), ..request(Kind::Project) };
+        assert_eq!(counts(&sample(), &request, "projects", "project"), ["/home/ann/work/api 3"], "{name}");
+    }
+    let one = request(Kind::Session { id: Some("2222".into()) });
+    assert_eq!(counts(&sample(), &one, "sessions", "project"), ["-srv-shop 2"]);
+    let elsewhere = Request { project: Some("api".into()), ..one };
+    assert!(build(&sample(), &elsewhere).expect("a report").is_empty());
+    let unknown = Request { project: Some("ap".into()), ..request(Kind::Daily) };
+    let error = build(&sample(), &unknown).expect_err("no such project");
+    assert_eq!(error.to_string(), "no project is named `ap`; known are -srv-shop, /home/ann/work/api");
+}
+
+#[test]
+fn billing_windows_are_picked_by_the_day_they_begin_on() {
+    let starts = |request: &Request| column(&sample(), request, "blocks", "id");
+    let all = [
+        "2026-03-07T23:00:00.000Z",
+        "gap-2026-03-08T06:10:00.500Z",
+        "2026-03-08T09:00:00.000Z",
+        "gap-2026-03-08T14:00:00.000Z",
+        "2026-03-10T12:00:00.000Z",
+    ];
+    assert_eq!(starts(&request(blocks())), all);
+    let day = parse_date("20260308").ok();
+    assert_eq!(starts(&Request { since: day, until: day, ..request(blocks()) }), all[1..4]);
+    assert_eq!(starts(&Request { last: Some(2), ..request(blocks()) }), all[2..]);
+    let active = Kind::Blocks(BlockOptions { active: true, ..BlockOptions::default() });
+    assert_eq!(starts(&request(active)), all[4..]);
+    let recent = Kind::Blocks(BlockOptions { recent: true, ..BlockOptions::default() });
+    assert_eq!(starts(&request(recent)), all[0..]);
+    let long = Kind::Blocks(BlockOptions {
+        length: BlockLength::parse("24").expect("hours"),
+        ..BlockOptions::default()
+    });
+    assert_eq!(starts(&request(long)).len(), 3);
+}
+
+#[test]
+fn the_end_of_a_window_belongs_to_the_next() {
+    let data = at(&["2026-03-08T10:59:00Z", "2026-03-08T14:59:59.999Z", "2026-03-08T15:00:00Z"]);
+    let expected = ["2026-03-08T10:00:00.000Z 2", "2026-03-08T15:00:00.000Z 1"];
+    assert_eq!(counts(&data, &request(blocks()), "blocks", "id"), expected);
+    let mut open = request(blocks());
+    for (now, active) in
+        [("14:59:59.999", "true,false"), ("15:00:00.000", "false,true"), ("20:00:00.000", "false,false")]
+    {
+        open.now = UnixMillis::parse(&format!("2026-03-08T{now}Z")).expect("a time");
+        assert_eq!(column(&data, &open, "blocks", "isActive").join(","), active, "{now}");
+    }
+}

@@ -1,0 +1,230 @@
+//! Text for people and spreadsheets: names made harmless, numbers grouped, dollars rounded.
+//!
+//! Owns: the rules of what a name from a log may do to a terminal (nothing). Refuses: floating point;
+//! dollars are rounded as decimals. Cannot fail.
+
+use crate::domain::Usd;
+use rust_decimal::Decimal;
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter::Peekable;
+use std::str::Chars;
+use std::sync::Arc;
+
+/// A name without escape sequences, control characters, line separators, and characters that are
+/// invisible or turn the direction of writing. Ordinary names come out as they went in.
+pub(super) fn clean(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(next) = rest.next() {
+        match next {
+            '\u{1b}' => skip_escape(&mut rest),
+            '\u{9b}' => skip_control_sequence(&mut rest),
+            _ if is_harmful(next) => {}
+            _ => kept.push(next),
+        }
+    }
+    kept
+}
+
+/// What follows an escape character (ECMA-48): a control sequence, a control string or one character.
+fn skip_escape(rest: &mut Peekable<Chars<'_>>) {
+    match rest.next() {
+        Some('[') => skip_control_sequence(rest),
+        Some(']' | 'P' | 'X' | '^' | '_') => skip_control_string(rest),
+        _ => {}
+    }
+}
+
+/// Parameters up to and with the final byte.
+fn skip_control_sequence(rest: &mut Peekable<Chars<'_>>) {
+    while rest.next_if(|next| (' '..='?').contains(next)).is_some() {}
+    rest.next_if(|next| ('@'..='~').contains(next));
+}
+
+/// Everything up to the bell or the string terminator.
+fn skip_control_string(rest: &mut Peekable<Chars<'_>>) {
+    while let Some(next) = rest.next() {
+        match next {
+            '\u{7}' | '\u{9c}' => return,
+            '\u{1b}' => {
+                rest.next_if_eq(&'\\');
+                return;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_harmful(next: char) -> bool {
+    next.is_control()
+        || matches!(next, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A whole number with a comma every three digits.
+pub(super) fn grouped(number: u64) -> String {
+    group_digits(&number.to_string())
+}
+
+fn group_digits(digits: &str) -> String {
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Dollars for a table: two decimals, four below a cent, rounded half to even.
+pub(super) fn dollars(amount: Usd) -> String {
+    decimal_dollars(amount.to_decimal())
+}
+
+/// [`dollars`] of an amount that is a decimal already.
+pub(super) fn decimal_dollars(amount: Decimal) -> String {
+    let sign = if amount.is_sign_negative() && !amount.is_zero() { "-" } else { "" };
+    let size = amount.abs();
+    if size.is_zero() {
+        return "$0.00".to_owned();
+    }
+    let places = if size < Decimal::new(1, 2) { 4 } else { 2 };
+    let rounded = size.round_dp(places);
+    if rounded.is_zero() {
+        return format!("{sign}<$0.0001");
+    }
+    let text = if places == 4 { format!("{rounded:.4}") } else { format!("{rounded:.2}") };
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, "00"));
+    format!("{sign}${}.{fraction}", group_digits(whole))
+}
+
+/// A text field that no spreadsheet takes for a formula: what begins like one gets an apostrophe.
+pub(super) fn formula_safe(text: &str) -> String {
+    let text = clean(text);
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
+}
+
+/// Model names as short as they can be told apart: without `claude-`, and without the date at the
+/// end unless two of the models differ in nothing else.
+pub(super) fn short_models<'a>(names: impl IntoIterator<Item = &'a Arc<str>>) -> BTreeMap<Arc<str>, String> {
+    let names: BTreeSet<&Arc<str>> = names.into_iter().collect();
+    let forms: [fn(&str) -> &str; 3] =
+        [|name| without_date(without_vendor(name)), without_vendor, |name| name];
+    let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in &names {
+        for form in forms.map(|form| form(name)).iter().collect::<BTreeSet<_>>() {
+            *taken.entry(form).or_default() += 1;
+        }
+    }
+    let shortest = |name: &str| {
+        let unique = forms.iter().map(|form| form(name)).find(|form| taken.get(form) == Some(&1));
+        unique.unwrap_or(name).to_owned()
+    };
+    names.into_iter().map(|name| (Arc::clone(name), shortest(name))).collect()
+}
+
+fn without_vendor(name: &str) -> &str {
+    name.strip_prefix("claude-").filter(|rest| !rest.is_empty()).unwrap_or(name)
+}
+
+fn without_date(name: &str) -> &str {
+    match name.rsplit_once('-') {
+        Some((rest, date))
+            if date.len() == 8 && date.starts_with("20") && date.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            rest
+        }
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_steer_the_terminal() {
+        for (name, harmless) in [
+            ("claude-opus-4", "claude-opus-4"),
+            ("Füße 日本 🧑‍💻 (x) <synthetic>", "Füße 日本 🧑‍💻 (x) <synthetic>"),
+            ("a\u{1b}[31;1mred\u{1b}[0m", "ared"),
+            ("\u{1b}]0;title\u{7}after", "after"),
+            ("\u{1b}]8;;http://x\u{1b}\\link", "link"),
+            ("\u{1b}]never ends", ""),
+            ("c1\u{9b}2Jx", "c1x"),
+            ("line\nbreak\r\ttab\u{0}", "linebreaktab"),
+            ("abc\u{202e}cba\u{2066}\u{200b}\u{feff}", "abccba"),
+            ("\u{1b}", ""),
+            ("\u{1b}[", ""),
+        ] {
+            assert_eq!(clean(name), harmless, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, text) in
+            [(0, "0"), (999, "999"), (1000, "1,000"), (123_456, "123,456"), (1_234_567, "1,234,567")]
+        {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn dollars_are_rounded_half_to_even_and_never_to_nothing() {
+        for (pico, text) in [
+            (0, "$0.00"),
+            (125_000_000_000, "$0.12"),
+            (135_000_000_000, "$0.14"),
+            (1_757_225_074_070_000_000, "$1,757,225.07"),
+            (999_999_000_000_000, "$1,000.00"),
+            (9_999_999_999, "$0.0100"),
+            (10_000_000_000, "$0.01"),
+            (3_600_000_000, "$0.0036"),
+            (50_000_000, "<$0.0001"),
+            (1, "<$0.0001"),
+            (-1_500_000_000_000, "-$1.50"),
+        ] {
+            assert_eq!(dollars(Usd(pico)), text, "{pico}");
+        }
+    }
+
+    #[test]
+    fn formulas_are_defused() {
+        for (text, safe) in [
+            ("=1+1", "'=1+1"),
+            ("\t=1+1", "'=1+1"),
+            ("-home-me", "'-home-me"),
+            ("@x", "'@x"),
+            ("+1", "'+1"),
+            ("a=1", "a=1"),
+        ] {
+            assert_eq!(formula_safe(text), safe);
+        }
+    }
+
+    #[test]
+    fn models_are_short_and_told_apart() {
+        let names = [
+            "claude-opus-4-20250514",
+            "claude-sonnet-4-5-20250929",
+            "claude-sonnet-4-5-20260101",
+            "claude-haiku-4-5",
+            "haiku-4-5",
+            "gpt-x",
+            "claude-",
+        ];
+        let names: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
+        let short: Vec<String> = short_models(&names).into_values().collect();
+        let expected = [
+            "claude-",
+            "claude-haiku-4-5",
+            "opus-4",
+            "sonnet-4-5-20250929",
+            "sonnet-4-5-20260101",
+            "gpt-x",
+            "haiku-4-5",
+        ];
+        assert_eq!(short, expected);
+    }
+}
