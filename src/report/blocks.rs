@@ -14,17 +14,13 @@
 //! the next window: "more than five hours" would divide the one millisecond at the end from the rest
 //! of its quarter hour.) Where a gap begins and ends, cells know to the millisecond.
 
-use super::group::Sums;
+use super::group::{Group, Sums};
 use super::request::BlockLength;
-use crate::domain::{Quarter, UnixMillis};
+use crate::domain::{Cell, Quarter, UnixMillis};
 use rust_decimal::Decimal;
-use std::collections::BTreeMap;
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
 const MINUTE_MS: i64 = 60 * 1000;
-
-/// Earliest and latest response of each quarter hour that has one.
-pub(super) type Activity = BTreeMap<Quarter, (UnixMillis, UnixMillis)>;
 
 /// A window and the responses that define it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,20 +35,34 @@ pub(super) struct Window {
     pub(super) last: UnixMillis,
 }
 
-/// The windows that responses at these times make, oldest first.
-pub(super) fn windows(activity: &Activity, length: BlockLength) -> Vec<Window> {
-    let mut found: Vec<Window> = Vec::new();
-    for (quarter, (first, last)) in activity {
+/// The windows that cells make, oldest first, with what was used in each.
+pub(super) fn windows(mut cells: Vec<&Cell>, length: BlockLength) -> Vec<(Window, Group)> {
+    cells.sort_by_key(|cell| cell.quarter);
+    let mut found: Vec<(Window, Group)> = Vec::new();
+    for cell in cells {
         match found.last_mut() {
-            Some(window) if quarter.start() < window.end => window.last = window.last.max(*last),
+            Some((window, group)) if cell.quarter.start() < window.end => {
+                window.first = window.first.min(cell.first);
+                window.last = window.last.max(cell.last);
+                group.add(cell);
+            }
             _ => {
-                let start = hour_of(*quarter);
-                let end = UnixMillis(start.0.saturating_add(length.milliseconds()));
-                found.push(Window { start, end, first: *first, last: *last });
+                let mut group = Group::default();
+                group.add(cell);
+                found.push((Window::of(cell, length), group));
             }
         }
     }
     found
+}
+
+impl Window {
+    /// The window that begins with a cell.
+    fn of(cell: &Cell, length: BlockLength) -> Self {
+        let start = hour_of(cell.quarter);
+        let end = UnixMillis(start.0.saturating_add(length.milliseconds()));
+        Self { start, end, first: cell.first, last: cell.last }
+    }
 }
 
 fn hour_of(quarter: Quarter) -> UnixMillis {

@@ -3,7 +3,7 @@
 //! Owns: filters, grouping, order and the totals of the rows shown. Refuses: layout and number formats.
 //! Fails by [`ReportError`] on dates in the wrong order and on projects and sessions that do not exist.
 
-use super::blocks::{Activity, Block, Window, windows};
+use super::blocks::{Block, Window, windows};
 use super::group::{Group, Models, Row, RowKey, Sums};
 use super::project::Directory;
 use super::zone::Calendar;
@@ -148,15 +148,12 @@ impl Builder<'_> {
     }
 
     fn blocks<'c>(&self, cells: impl Iterator<Item = &'c Cell>, options: &BlockOptions) -> (Body, Group) {
-        let cells: Vec<&Cell> = cells.collect();
-        let windows = windows(&activity(&cells), options.length);
-        let groups = windows_groups(&windows, &cells);
-        let mut blocks: Vec<(Block, Group)> = Vec::with_capacity(windows.len());
-        let mut before: Option<&Window> = None;
-        for (window, group) in windows.iter().zip(groups) {
-            let gap = before.and_then(|before| Block::gap(before, window, options.length));
+        let mut blocks: Vec<(Block, Group)> = Vec::new();
+        let mut before: Option<Window> = None;
+        for (window, group) in windows(cells.collect(), options.length) {
+            let gap = before.and_then(|before| Block::gap(&before, &window, options.length));
             blocks.extend(gap.map(|gap| (gap, Group::default())));
-            blocks.push((Block::new(window, group.sums(&self.models), self.request.now), group));
+            blocks.push((Block::new(&window, group.sums(&self.models), self.request.now), group));
             before = Some(window);
         }
         measure(&mut blocks, options.token_limit);
@@ -235,28 +232,6 @@ fn total<'a>(groups: impl Iterator<Item = &'a Group>) -> Group {
         sum.merge(group);
         sum
     })
-}
-
-fn activity(cells: &[&Cell]) -> Activity {
-    let mut activity = Activity::new();
-    for cell in cells {
-        let (first, last) = activity.entry(cell.quarter).or_insert((cell.first, cell.last));
-        *first = (*first).min(cell.first);
-        *last = (*last).max(cell.last);
-    }
-    activity
-}
-
-/// The sums of each window. Every cell is in one: the windows were made from these cells.
-fn windows_groups(windows: &[Window], cells: &[&Cell]) -> Vec<Group> {
-    let mut groups = vec![Group::default(); windows.len()];
-    for cell in cells {
-        let after = windows.partition_point(|window| window.start <= cell.quarter.start());
-        if let Some(group) = after.checked_sub(1).and_then(|at| groups.get_mut(at)) {
-            group.add(cell);
-        }
-    }
-    groups
 }
 
 /// Measures the open window against the limit; `max` is the fullest window that is over.

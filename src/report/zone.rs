@@ -79,17 +79,24 @@ impl fmt::Display for Zone {
 pub(super) struct Calendar {
     zone: Zone,
     days: FxHashMap<Quarter, NaiveDate>,
+    /// The latest answer: a ledger lists its cells by time, or nearly so.
+    latest: Option<(Quarter, NaiveDate)>,
 }
 
 impl Calendar {
     /// An empty calendar of a zone.
     pub(super) fn new(zone: Zone) -> Self {
-        Self { zone, days: FxHashMap::default() }
+        Self { zone, days: FxHashMap::default(), latest: None }
     }
 
     /// The day of a quarter hour: the day of its beginning.
     pub(super) fn day(&mut self, quarter: Quarter) -> NaiveDate {
-        *self.days.entry(quarter).or_insert_with(|| self.zone.date(quarter.start()))
+        if let Some((_, day)) = self.latest.filter(|(latest, _)| *latest == quarter) {
+            return day;
+        }
+        let day = *self.days.entry(quarter).or_insert_with(|| self.zone.date(quarter.start()));
+        self.latest = Some((quarter, day));
+        day
     }
 }
 
