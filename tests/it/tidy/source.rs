@@ -132,9 +132,9 @@ fn is_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Marks what stands under `#[cfg(test)]`, up to the end of the item; a file named `tests.rs` is all test.
+/// Marks what stands under `#[cfg(test)]`, up to the end of the item; files named `tests.rs` or `…_tests.rs` are all test.
 fn test_lines(path: &str, code: &str) -> Vec<bool> {
-    let mut marks = vec![path.ends_with("/tests.rs") || path.contains("/tests/"); code.lines().count()];
+    let mut marks = vec![path.ends_with("tests.rs") || path.contains("/tests/"); code.lines().count()];
     let bytes = code.as_bytes();
     for (at, _) in code.match_indices("#[cfg(test)]") {
         let end = item_end(bytes, at + "#[cfg(test)]".len());
