@@ -45,8 +45,8 @@ impl TokenCounts {
     }
 
     /// The inverse of [`TokenCounts::as_array`].
-    pub fn from_array([input, output, cache_write_5m, cache_write_1h, cache_read]: [u64; 5]) -> Self {
-        Self { input, output, cache_write_5m, cache_write_1h, cache_read }
+    pub fn from_array([input, output, five_minutes, one_hour, cache_read]: [u64; 5]) -> Self {
+        Self { input, output, cache_write_5m: five_minutes, cache_write_1h: one_hour, cache_read }
     }
 }
 

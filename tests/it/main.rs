@@ -1,13 +1,33 @@
-//! The one integration binary: black-box tests on the built `tallyd`. Each module owns a subject; none
-//! reaches into the library, and all fail by a panic that names the case.
+//! The one integration binary: black-box tests on the built `tallyd`, one module a subject. None but
+//! `tidy`, which reads the sources, looks into the program.
 
 #[cfg(test)]
 mod corpora;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod follow;
+#[cfg(test)]
+mod kill;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod matrix;
 #[cfg(test)]
 mod privacy;
 #[cfg(test)]
+mod process;
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tidy;
+#[cfg(test)]
+mod truth;
+#[cfg(test)]
+mod vanishing;
