@@ -85,9 +85,9 @@ fn folder_below(roots: &[PathBuf], path: &Path) -> String {
 
 /// The session that a path names: the parent of `subagents`, else the file's own name.
 pub(super) fn session_of(path: &Path) -> String {
-    let mut parts = path.components().map(|part| part.as_os_str().to_string_lossy());
+    let parts = path.components().map(|part| part.as_os_str().to_string_lossy());
     let mut before = None;
-    while let Some(part) = parts.next() {
+    for part in parts {
         if part == "subagents"
             && let Some(session) = before
         {

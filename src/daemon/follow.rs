@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep_until};
 
 /// The longest pause between two tries at a ledger that cannot be written.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// Settings and prices as they are after a SIGHUP.
 pub struct Reloaded {
@@ -29,6 +29,9 @@ pub struct Reloaded {
 /// Reads settings and prices again; the error is told, and the old ones stay in force.
 pub type Reload = Box<dyn Fn() -> Result<Reloaded, String> + Send>;
 
+/// What is done when everything that was in the logs at start has been taken in.
+pub type OnReady = Box<dyn FnOnce(&PassSummary)>;
+
 /// The daemon before it runs.
 pub struct Daemon {
     /// The pipeline.
@@ -38,7 +41,7 @@ pub struct Daemon {
     /// What SIGHUP does.
     pub reload: Reload,
     /// Called once, when everything that was in the logs at start has been taken in.
-    pub on_ready: Box<dyn FnOnce(&PassSummary)>,
+    pub on_ready: OnReady,
 }
 
 /// What the loop sends to the worker.
@@ -134,7 +137,7 @@ struct Loop {
     interval: Duration,
     follow: FollowOptions,
     next_walk: Instant,
-    on_ready: Option<Box<dyn FnOnce(&PassSummary)>>,
+    on_ready: Option<OnReady>,
 }
 
 impl Loop {

@@ -10,7 +10,7 @@ mod pending;
 mod worker;
 
 pub(crate) use follow::tell_report;
-pub use follow::{Daemon, Reload, Reloaded, wait_for_end};
+pub use follow::{Daemon, OnReady, Reload, Reloaded, wait_for_end};
 
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]

@@ -65,6 +65,9 @@ struct Delta {
     left: bool,
 }
 
+/// The sums of a cell with its first and last response.
+type StoredCell = (Sums, (i64, i64));
+
 /// Differences gathered in one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Cells(FxHashMap<Key, Delta>);
@@ -147,7 +150,7 @@ fn sql_tokens(tokens: TokenCounts) -> [i64; 5] {
     tokens.as_array().map(sql_count)
 }
 
-fn read_cell(sql: &Connection, key: Key) -> Result<Option<(Sums, (i64, i64))>, LedgerError> {
+fn read_cell(sql: &Connection, key: Key) -> Result<Option<StoredCell>, LedgerError> {
     let cell = sql
         .prepare_cached(
             "SELECT input, output, cache_write_5m, cache_write_1h, cache_read, thinking, messages, web_searches, \
@@ -171,7 +174,7 @@ fn read_cell(sql: &Connection, key: Key) -> Result<Option<(Sums, (i64, i64))>, L
 }
 
 fn write_cell(sql: &Connection, key: Key, sums: &Sums, span: (i64, i64)) -> Result<(), LedgerError> {
-    let [input, output, write_5m, write_1h, read] = sums.tokens;
+    let [input, output, five_minutes, one_hour, read] = sums.tokens;
     let (dollars, picodollars) = split_cost(sums.cost);
     sql.prepare_cached(
         "INSERT OR REPLACE INTO cell VALUES \
@@ -183,8 +186,8 @@ fn write_cell(sql: &Connection, key: Key, sums: &Sums, span: (i64, i64)) -> Resu
         key.model,
         input,
         output,
-        write_5m,
-        write_1h,
+        five_minutes,
+        one_hour,
         read,
         sums.thinking,
         sums.messages,

@@ -13,7 +13,7 @@ pub(super) struct Names {
     models: Table,
     versions: Table,
     sessions: FxHashMap<String, Session>,
-    session_names: FxHashMap<i64, String>,
+    session_by_id: FxHashMap<i64, String>,
 }
 
 #[derive(Debug, Default)]
@@ -56,13 +56,13 @@ impl Names {
     }
 
     pub(super) fn session_name(&mut self, sql: &Connection, id: i64) -> Result<String, LedgerError> {
-        if let Some(name) = self.session_names.get(&id) {
+        if let Some(name) = self.session_by_id.get(&id) {
             return Ok(name.clone());
         }
         let name: String = sql
             .prepare_cached("SELECT name FROM session WHERE id = ?1")?
             .query_row([id], |row| row.get(0))?;
-        self.session_names.insert(id, name.clone());
+        self.session_by_id.insert(id, name.clone());
         Ok(name)
     }
 
@@ -118,7 +118,7 @@ impl Names {
     fn session_entry(&mut self, sql: &Connection, name: &str) -> Result<&mut Session, LedgerError> {
         if !self.sessions.contains_key(name) {
             let session = load_or_insert_session(sql, name)?;
-            self.session_names.insert(session.id, name.to_owned());
+            self.session_by_id.insert(session.id, name.to_owned());
             self.sessions.insert(name.to_owned(), session);
         }
         self.sessions.get_mut(name).ok_or(LedgerError::Empty)
@@ -152,12 +152,11 @@ impl Table {
             .prepare_cached(&format!("SELECT id FROM {table} WHERE name = ?1"))?
             .query_row([name], |row| row.get(0))
             .optional()?;
-        let id = match found {
-            Some(id) => id,
-            None => {
-                sql.prepare_cached(&format!("INSERT INTO {table} (name) VALUES (?1)"))?.execute([name])?;
-                sql.last_insert_rowid()
-            }
+        let id = if let Some(id) = found {
+            id
+        } else {
+            sql.prepare_cached(&format!("INSERT INTO {table} (name) VALUES (?1)"))?.execute([name])?;
+            sql.last_insert_rowid()
         };
         self.ids.insert(name.to_owned(), id);
         self.names.insert(id, name.to_owned());

@@ -48,7 +48,7 @@ impl PendingResponses {
         match line.key.clone() {
             MessageKey::Global(id) => self.take_in_global(sql, names, id, line),
             MessageKey::Aliases { id, names: aliases, follows } => {
-                self.take_in_aliased(sql, names, id, &aliases, follows.as_deref(), line)
+                self.take_in_aliased(sql, names, &id, &aliases, follows.as_deref(), line)
             }
         }
     }
@@ -76,7 +76,7 @@ impl PendingResponses {
         &mut self,
         sql: &Connection,
         names: &mut Names,
-        message_id: String,
+        message_id: &str,
         aliases: &[String],
         follows: Option<&str>,
         line: ResponseLine,
@@ -89,7 +89,7 @@ impl PendingResponses {
                 None => found,
             });
         }
-        let position = self.merge_or_add(known, &message_id, false, line);
+        let position = self.merge_or_add(known, message_id, false, line);
         for alias in aliases {
             if self.by_alias.get(alias).map(|at| self.resolve(*at)) != Some(position) {
                 self.by_alias.insert(alias.clone(), position);

@@ -36,6 +36,7 @@ pub struct ResponseRecord {
 
 /// A line that spoke of a response.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact about the line, free of the others")]
 pub struct SightingRecord {
     /// The file.
     pub path: PathBuf,

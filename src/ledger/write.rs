@@ -64,7 +64,7 @@ fn forget_places(sql: &Connection, file: i64) -> Result<(), LedgerError> {
 
 /// Writes a response and the calls inside it.
 pub(super) fn response(sql: &Connection, row: &Row) -> Result<(), LedgerError> {
-    let [input, output, write_5m, write_1h, read] = row.tokens.as_array().map(sql_count);
+    let [input, output, five_minutes, one_hour, read] = row.tokens.as_array().map(sql_count);
     sql.prepare_cached(
         "INSERT OR REPLACE INTO response VALUES \
          (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
@@ -80,8 +80,8 @@ pub(super) fn response(sql: &Connection, row: &Row) -> Result<(), LedgerError> {
         row.paid_after,
         input,
         output,
-        write_5m,
-        write_1h,
+        five_minutes,
+        one_hour,
         read,
         sql_count(row.thinking),
         sql_count(row.web_searches),
@@ -94,7 +94,7 @@ pub(super) fn response(sql: &Connection, row: &Row) -> Result<(), LedgerError> {
 fn parts(sql: &Connection, row: &Row) -> Result<(), LedgerError> {
     sql.prepare_cached("DELETE FROM part WHERE response = ?1")?.execute([row.id])?;
     for (position, part) in row.parts.iter().enumerate() {
-        let [input, output, write_5m, write_1h, read] = part.tokens.as_array().map(sql_count);
+        let [input, output, five_minutes, one_hour, read] = part.tokens.as_array().map(sql_count);
         let position = sql_count(position as u64);
         sql.prepare_cached("INSERT INTO part VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?.execute(
             params![
@@ -104,8 +104,8 @@ fn parts(sql: &Connection, row: &Row) -> Result<(), LedgerError> {
                 part.model,
                 input,
                 output,
-                write_5m,
-                write_1h,
+                five_minutes,
+                one_hour,
                 read,
                 part.cost,
             ],
@@ -192,7 +192,7 @@ pub(super) fn account(
     }
     let id = sql.last_insert_rowid();
     for model in &account.models {
-        let [input, output, write_5m, write_1h, read] = model.tokens.as_array().map(sql_count);
+        let [input, output, five_minutes, one_hour, read] = model.tokens.as_array().map(sql_count);
         let (dollars, picodollars) = split_cost(model.cost.0);
         let name = names.model(sql, &model.model.0)?;
         sql.prepare_cached(
@@ -203,8 +203,8 @@ pub(super) fn account(
             name,
             input,
             output,
-            write_5m,
-            write_1h,
+            five_minutes,
+            one_hour,
             read,
             sql_count(model.thinking),
             sql_count(model.web_searches),

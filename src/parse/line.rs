@@ -76,7 +76,7 @@ pub fn parse_line(line: &[u8], context: LineContext<'_>, sink: &mut impl FnMut(S
         return None;
     }
     let padded = line.first() == Some(&0) || line.last() == Some(&0);
-    let notice = match read_values(trimmed, context, sink) {
+    match read_values(trimmed, context, sink) {
         Ending::Clean { values: 0 | 1, implausible: false } => padded.then_some(Notice::Repaired),
         Ending::Clean { implausible: true, .. } => Some(Notice::Implausible),
         Ending::Clean { .. } => Some(Notice::Glued),
@@ -84,8 +84,7 @@ pub fn parse_line(line: &[u8], context: LineContext<'_>, sink: &mut impl FnMut(S
             let rest = trimmed.get(at..).unwrap_or_default();
             Some(salvage(rest, truncated, context, sink))
         }
-    };
-    notice
+    }
 }
 
 /// Reads the whole records at the beginning of a line that is still being written. They will say the

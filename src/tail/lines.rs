@@ -191,8 +191,7 @@ impl LineReader {
 fn is_object(line: &[u8]) -> bool {
     let last = line.iter().rposition(|byte| !byte.is_ascii_whitespace());
     match (line.first(), last.and_then(|at| line.get(at))) {
-        (_, None) => true,
-        (Some(b'{'), Some(b'}')) => true,
+        (_, None) | (Some(b'{'), Some(b'}')) => true,
         _ => line.trim_ascii_start().first() == Some(&b'{') && line.trim_ascii_end().last() == Some(&b'}'),
     }
 }

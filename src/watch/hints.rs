@@ -108,7 +108,7 @@ impl std::fmt::Debug for Watcher {
         f.debug_struct("Watcher")
             .field("watched", &self.watched.len())
             .field("incomplete", &self.incomplete)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -122,7 +122,10 @@ fn hint(kind: EventKind, path: &Path) -> Option<Hint> {
     let file = || is_session_log(path).then(|| Hint::File(path.to_owned()));
     let folder = || Some(Hint::Folder(path.to_owned()));
     match kind {
-        EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder) => folder(),
+        EventKind::Create(CreateKind::Folder)
+        | EventKind::Remove(RemoveKind::Folder)
+        | EventKind::Any
+        | EventKind::Other => folder(),
         // Moved here or away: what it is has to be looked at; what is gone may have been a folder.
         EventKind::Modify(ModifyKind::Name(_)) | EventKind::Create(_) | EventKind::Remove(_) => {
             if is_session_log(path) && !path.is_dir() {
@@ -132,7 +135,6 @@ fn hint(kind: EventKind, path: &Path) -> Option<Hint> {
             }
         }
         EventKind::Modify(_) => file(),
-        EventKind::Any | EventKind::Other => folder(),
         EventKind::Access(_) => None,
     }
 }

@@ -27,7 +27,7 @@ pub struct FollowOptions {
 impl Default for FollowOptions {
     fn default() -> Self {
         Self {
-            rescan: std::time::Duration::from_secs(300),
+            rescan: std::time::Duration::from_mins(5),
             poll: std::time::Duration::from_secs(2),
             force_polling: false,
         }
