@@ -47,7 +47,7 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
         tracing::info!(folder = %root.display(), "watching{there}");
     }
     tracing::info!(file = %collector.ledger().path().display(), "ledger");
-    let at_start = settings.clone();
+    let (at_start, before) = (settings.clone(), settings.clone());
     let daemon = Daemon {
         collector,
         follow: FollowOptions {
@@ -55,16 +55,19 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
             poll: settings.follow.poll_every,
             force_polling: settings.follow.force_polling,
         },
-        reload: Box::new(move || reloaded(&reload).map_err(|error| format!("{error:#}"))),
+        reload: Box::new(move || reloaded(&reload, &before).map_err(|error| format!("{error:#}"))),
         on_ready: Box::new(move |summary| greet(&at_start, summary)),
     };
     daemon.run()?;
     Ok(ExitCode::Done)
 }
 
-/// Settings and prices as they are now.
-fn reloaded(reload: &Reload) -> anyhow::Result<Reloaded> {
+/// Settings and prices as they are now, where a process that is up can take them over.
+fn reloaded(reload: &Reload, before: &Settings) -> anyhow::Result<Reloaded> {
     let settings = reload()?;
+    if !settings.enabled || settings.state_dir()? != before.state_dir()? {
+        anyhow::bail!("`enabled` and `state_dir` are read at start only: start tallyd anew");
+    }
     let pricing = crate::collect::TablePricing::new(engine::prices(&settings)?);
     Ok(Reloaded { pricing, collect: engine::collect_options(&settings)? })
 }

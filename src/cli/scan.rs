@@ -26,6 +26,7 @@ pub struct ScanArgs {}
 /// Takes in what is new and prints a summary.
 pub fn run(_args: &ScanArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     engine::refuse_when_disabled(settings, "scan")?;
+    // clock: the time that the scan took, for the summary.
     let started = Instant::now();
     let mut collector = engine::open(settings, "scan")?;
     let bar = progress_bar();
