@@ -53,8 +53,10 @@ pub fn run(args: &ExplainArgs, settings: &Settings) -> anyhow::Result<ExitCode> 
     if responses.is_empty() {
         return Err(UnknownId { id: args.id.clone() }.into());
     }
+    let sightings = ledger.sightings(&responses)?;
     for response in &responses {
-        describe(&mut text, response, &ledger.sightings(response)?, &prices);
+        let lines = sightings.get(&response.number).map(Vec::as_slice).unwrap_or_default();
+        describe(&mut text, response, lines, &prices);
     }
     output::print(&text)?;
     Ok(ExitCode::Done)

@@ -2,7 +2,7 @@
 
 use super::exit::ExitCode;
 use super::{engine, output};
-use crate::collect::{FileReport, PassSummary, Progress};
+use crate::collect::{PassSummary, Progress};
 use crate::config::Settings;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -67,23 +67,12 @@ fn describe(summary: &PassSummary, elapsed: &str) -> String {
         count(ingest.new_responses),
         count(ingest.raised_responses),
     );
-    let lost = summary.reports.iter().filter(|report| is_loss(report)).count();
-    if lost > 0 {
-        let _ = writeln!(
-            text,
-            "{} lines or files could not be read; the warnings say which.",
-            count(lost as u64)
-        );
+    if summary.losses > 0 {
+        let lost = count(summary.losses);
+        let _ = writeln!(text, "{lost} lines or files could not be read; the warnings say which.");
     }
     text.push_str("See `tallyd daily`, `tallyd session`, `tallyd model`.\n");
     text
-}
-
-fn is_loss(report: &FileReport) -> bool {
-    match report {
-        FileReport::Line { is_loss, .. } => *is_loss,
-        FileReport::File(_) => true,
-    }
 }
 
 /// A number with separators between thousands.

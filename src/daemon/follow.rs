@@ -297,6 +297,9 @@ pub(crate) fn tell_report(report: &FileReport) {
         FileReport::Line { path, offset, what, is_loss: false } => {
             tracing::info!(file = %path.display(), offset, "{what}");
         }
+        FileReport::More { path, lines } => {
+            tracing::warn!(file = %path.display(), lines, "further lines that are not as they should be");
+        }
         FileReport::File(error) => tracing::warn!(error = %Causes(error), "session log"),
     }
 }

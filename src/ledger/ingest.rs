@@ -226,7 +226,7 @@ fn write_entry(
         return Ok(());
     }
     row.price(&entry.response, pricing);
-    write::response(sql, &row)?;
+    write::response(sql, &row, entry.stored.as_ref())?;
     cells.replace(entry.stored.as_ref(), Some(&row));
     if entry.stored.is_some() {
         summary.raised_responses += 1;

@@ -89,15 +89,22 @@ impl LineReader {
     ) -> io::Result<u64> {
         let (mut line_start, mut filled) = (start, 0);
         loop {
-            if filled == buffer.len() {
-                if filled > self.max_line_bytes {
-                    match self.skip_line(buffer, source, line_start, visit)? {
-                        Some((next, kept)) => (line_start, filled) = (next, kept),
-                        None => return Ok(line_start),
-                    }
-                } else {
-                    buffer.resize((filled * 2).min(self.max_line_bytes + 1).max(filled + 1), 0);
+            if filled == buffer.len() && filled > self.max_line_bytes {
+                let Some((next, kept)) = self.skip_line(buffer, source, line_start, visit)? else {
+                    return Ok(line_start);
+                };
+                // What was read behind the long line has not been searched for newlines yet.
+                let used = self.whole_lines(buffer.get(..kept).unwrap_or_default(), 0, next, visit);
+                buffer.copy_within(used..kept, 0);
+                (line_start, filled) = (next + used as u64, kept - used);
+                buffer.truncate(filled.max(BUFFER_BYTES));
+                if chunk_end(line_start).is_break() {
+                    return Ok(line_start);
                 }
+                continue;
+            }
+            if filled == buffer.len() {
+                buffer.resize((filled * 2).min(self.max_line_bytes + 1).max(filled + 1), 0);
             }
             let count = read_some(source, buffer.get_mut(filled..).unwrap_or_default())?;
             let searched_from = filled;
