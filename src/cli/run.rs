@@ -74,7 +74,7 @@ fn greet(settings: &Settings, summary: &PassSummary) {
     tracing::info!(files = summary.files, new_responses = summary.ingest.new_responses, "session logs found");
     if summary.files == 0 {
         if let Ok(roots) = settings.roots() {
-            tracing::warn!("{}", engine::nothing_found(roots).trim_end());
+            tracing::warn!("{}", engine::nothing_found(roots));
         }
         return;
     }
