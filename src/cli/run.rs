@@ -19,7 +19,8 @@ Examples:
   tallyd run --claude-dir /srv/claude     logs of another place
   TOKEN_TRACKING_ENABLED=false tallyd     stay up, read and write nothing
 
-SIGTERM and SIGINT end it in order, with exit code 0. SIGHUP reads config file and prices again.";
+SIGTERM and SIGINT end it in order, with exit code 0. SIGHUP reads config file and prices again: folders, prices
+and the longest line take effect at once, other settings at the next start.";
 
 /// Rows of the tables that are shown at start.
 const ROWS_AT_START: usize = 14;
