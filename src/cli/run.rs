@@ -19,7 +19,8 @@ Examples:
   tallyd run --claude-dir /srv/claude     logs of another place
   TOKEN_TRACKING_ENABLED=false tallyd     stay up, read and write nothing
 
-SIGTERM and SIGINT end it in order, with exit code 0. SIGHUP reads config file and prices again.";
+SIGTERM and SIGINT end it in order, with exit code 0. SIGHUP reads config file and prices again: folders, prices
+and the longest line take effect at once, other settings at the next start.";
 
 /// Rows of the tables that are shown at start.
 const ROWS_AT_START: usize = 14;
@@ -77,7 +78,7 @@ fn greet(settings: &Settings, summary: &PassSummary) {
     tracing::info!(files = summary.files, new_responses = summary.ingest.new_responses, "session logs found");
     if summary.files == 0 {
         if let Ok(roots) = settings.roots() {
-            tracing::warn!("{}", engine::nothing_found(roots).trim_end());
+            tracing::warn!("{}", engine::nothing_found(roots));
         }
         return;
     }

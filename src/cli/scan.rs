@@ -38,7 +38,7 @@ pub fn run(_args: &ScanArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     let ledger = collector.ledger();
     ledger.checkpoint()?;
     let mut text = if summary.files == 0 {
-        engine::nothing_found(collector.roots())
+        engine::nothing_found(collector.roots()) + "\n"
     } else {
         describe(&summary, &format!("{:.1?}", started.elapsed()))
     };
@@ -60,19 +60,25 @@ fn progress_bar() -> ProgressBar {
 fn describe(summary: &PassSummary, elapsed: &str) -> String {
     let ingest = &summary.ingest;
     let mut text = format!(
-        "{} session logs, {} with something new: {} read in {elapsed}.\n{} responses counted, {} corrected.\n",
-        count(summary.files as u64),
+        "{}, {} with something new: {} read in {elapsed}.\n{} counted, {} corrected.\n",
+        counted(summary.files as u64, "session log"),
         count(summary.files_read as u64),
         bytes(summary.bytes),
-        count(ingest.new_responses),
+        counted(ingest.new_responses, "response"),
         count(ingest.raised_responses),
     );
     if summary.losses > 0 {
-        let lost = count(summary.losses);
-        let _ = writeln!(text, "{lost} lines or files could not be read; the warnings say which.");
+        let lost = counted(summary.losses, "line or file");
+        let _ = writeln!(text, "{lost} could not be read; the warnings on stderr say where.");
     }
     text.push_str("See `tallyd daily`, `tallyd session`, `tallyd model`.\n");
     text
+}
+
+/// A number of things: `1 session log`, `2,000 session logs`.
+pub(super) fn counted(number: u64, thing: &str) -> String {
+    let plural = thing.replace(" or ", "s or ");
+    if number == 1 { format!("1 {thing}") } else { format!("{} {plural}s", count(number)) }
 }
 
 /// A number with separators between thousands.
@@ -111,6 +117,10 @@ mod tests {
     #[test]
     fn numbers_and_sizes_read_well() {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0, 1, 2].map(|n| counted(n, "line or file")),
+            ["0 lines or files", "1 line or file", "2 lines or files"]
+        );
         assert_eq!([0, 999, 1500, 55_463_370].map(bytes), ["0 bytes", "999 bytes", "1.5 kB", "55.4 MB"]);
     }
 }
