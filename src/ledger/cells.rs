@@ -122,7 +122,8 @@ impl Cells {
     }
 }
 
-/// What a response adds to which cells: its own counters, and each call inside it under its own model.
+/// What a response adds to which cells: its own counters, and each call inside it under its own model. A
+/// call that used nothing adds nothing, not even its time: a cell that it alone were in would be dropped.
 fn contributions(row: &Row) -> Vec<(Key, Sums)> {
     let key = |model| Key { session: row.session, quarter: UnixMillis(row.first_at).quarter().0, model };
     let own = Sums {
@@ -143,6 +144,7 @@ fn contributions(row: &Row) -> Vec<(Key, Sums)> {
         };
         (key(part.model.unwrap_or(row.model)), sums)
     });
+    let parts = parts.filter(|(_, sums)| !sums.is_nothing());
     std::iter::once((key(row.model), own)).chain(parts).collect()
 }
 
@@ -210,7 +212,8 @@ fn find_span(sql: &Connection, key: Key) -> Result<Option<(i64, i64)>, LedgerErr
         .prepare_cached(
             "SELECT MIN(first_at), MAX(first_at) FROM response AS r \
              WHERE session = ?1 AND first_at >= ?2 AND first_at < ?3 AND (model = ?4 OR EXISTS \
-             (SELECT 1 FROM part WHERE response = r.id AND part.model = ?4 AND kind <> 3))",
+             (SELECT 1 FROM part WHERE response = r.id AND part.model = ?4 AND kind <> 3 AND (cost IS NULL OR \
+             cost <> 0 OR input + output + cache_write_5m + cache_write_1h + cache_read > 0)))",
         )?
         .query_row([key.session, start, start + QUARTER_MS, key.model], |row| {
             Ok((row.get(0)?, row.get(1)?))
