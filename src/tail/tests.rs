@@ -202,6 +202,7 @@ fn a_checkpoint_is_as_good_a_cursor_as_the_end() {
         Flow::Break(())
     });
     assert_eq!(end.unwrap(), checkpoint.unwrap());
+    assert!(!LogFile::is_unchanged(&checkpoint.unwrap(), &log.stat()), "there is more in the file");
     assert!((1..2_000).contains(&seen), "{seen} lines before the first checkpoint");
     log.known = checkpoint;
     assert_eq!(log.read(), (Start::Resume, lines(seen..2_000)));
