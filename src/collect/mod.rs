@@ -10,6 +10,8 @@ mod pass;
 mod plan;
 mod pricing;
 mod reading;
+#[cfg(test)]
+mod tests;
 
 pub use pass::{Collector, PassSummary, Progress};
 pub use pricing::TablePricing;

@@ -58,18 +58,18 @@ impl Cursors {
         if let Some(known) = self.by_path.get(&found.path) {
             return (!LogFile::is_unchanged(known, &stat)).then(|| job(None, Some(known)));
         }
-        match self.moved(&stat, &found.path) {
+        match self.moved(&stat) {
             Some((from, cursor)) => Some(job(Some(from.to_owned()), Some(cursor))),
             None => Some(job(None, None)),
         }
     }
 
-    /// The file under the name that it had before, if it has that name no longer.
-    fn moved(&self, stat: &FileStat, path: &Path) -> Option<(&Path, &Cursor)> {
+    /// The file under the name that it had before, if nothing has that name now. Where another file has it,
+    /// what the ledger knows under that name will be the other's: this one is read from its beginning.
+    fn moved(&self, stat: &FileStat) -> Option<(&Path, &Cursor)> {
         let from = self.by_file.get(&(stat.device, stat.inode))?;
-        let cursor = self.by_path.get(from)?;
-        let still_there = std::fs::metadata(from).is_ok_and(|now| file_stat(&now).same_file(stat));
-        (from != path && !still_there).then_some((from.as_path(), cursor))
+        let cursor = self.by_path.get(from).filter(|cursor| cursor.stat.same_file(stat))?;
+        std::fs::metadata(from).is_err().then_some((from.as_path(), cursor))
     }
 }
 

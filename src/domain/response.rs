@@ -4,6 +4,9 @@
 
 use super::{TokenCounts, UnixMillis};
 
+#[cfg(test)]
+mod tests;
+
 /// A model name as the log has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelName(pub String);

@@ -129,7 +129,8 @@ fn widened(span: Option<(i64, i64)>, at: i64) -> (i64, i64) {
     span.map_or((at, at), |(first, last)| (first.min(at), last.max(at)))
 }
 
-/// What a response adds to which cells: its own counters, and each call inside it under its own model.
+/// What a response adds to which cells: its own counters, and each call inside it under its own model. A
+/// call that used nothing adds nothing, not even its time: a cell that it alone were in would be dropped.
 fn contributions(row: &Row) -> Vec<(Key, Sums)> {
     let key = |model| Key { session: row.session, quarter: UnixMillis(row.first_at).quarter().0, model };
     let own = Sums {
@@ -150,6 +151,7 @@ fn contributions(row: &Row) -> Vec<(Key, Sums)> {
         };
         (key(part.model.unwrap_or(row.model)), sums)
     });
+    let parts = parts.filter(|(_, sums)| !sums.is_nothing());
     std::iter::once((key(row.model), own)).chain(parts).collect()
 }
 
@@ -215,7 +217,9 @@ fn write_spans(sql: &Connection, mut spans: FxHashMap<Key, Option<(i64, i64)>>) 
     let mut statement = sql.prepare_cached(
         "SELECT session, first_at, model FROM response UNION ALL \
          SELECT session, first_at, coalesce(part.model, r.model) \
-         FROM part JOIN response AS r ON r.id = part.response WHERE kind <> 3",
+         FROM part JOIN response AS r ON r.id = part.response WHERE kind <> 3 AND \
+         (part.cost IS NULL OR part.cost <> 0 OR \
+          part.input + part.output + part.cache_write_5m + part.cache_write_1h + part.cache_read > 0)",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

@@ -16,6 +16,8 @@ mod read;
 mod reprice;
 mod row;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use ingest::{Change, FileUpdate, IngestSummary, SeenAccount, SeenFault, SeenLine};

@@ -42,6 +42,8 @@ impl Ledger {
             .map_err(|source| LedgerError::folder(&path, source))?;
         let mut connection = Connection::open(&path)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
+        // Before anything is set: the journal mode is written into the file.
+        schema::check_identity(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // With a write-ahead log, NORMAL can lose the last commits to a power cut but never tear the
         // ledger; the cursors go back with the facts, and the lines are read again.

@@ -154,13 +154,16 @@ impl LedgerReader {
         // Sightings are kept by file and place; one pass finds those of any number of responses.
         let mut statement = self.connection.prepare(
             "SELECT path, s.offset, at, output, flags, response FROM sighting AS s \
-             JOIN file ON file.id = s.file ORDER BY s.file, s.offset",
+             JOIN file ON file.id = s.file",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             if let Some(list) = sightings.get_mut(&row.get(5)?) {
                 list.push(read_sighting(row)?);
             }
+        }
+        for list in sightings.values_mut() {
+            list.sort_by(|one, other| (&one.path, one.offset).cmp(&(&other.path, other.offset)));
         }
         Ok(sightings)
     }

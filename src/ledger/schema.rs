@@ -48,7 +48,7 @@ pub(super) fn check_readable(connection: &Connection) -> Result<(), LedgerError>
 }
 
 /// A file with tables in it that are not a ledger's is somebody else's.
-fn check_identity(connection: &Connection) -> Result<(), LedgerError> {
+pub(super) fn check_identity(connection: &Connection) -> Result<(), LedgerError> {
     let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if id == APPLICATION_ID || tables == 0 { Ok(()) } else { Err(LedgerError::NotALedger) }

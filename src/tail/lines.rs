@@ -8,6 +8,9 @@
 use memchr::memmem::Finder;
 use std::io::{self, Read};
 
+#[cfg(test)]
+mod tests;
+
 /// Size of the read buffer: stays in the second-level cache.
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -40,6 +43,7 @@ pub enum Oddity {
 #[derive(Debug)]
 pub struct LineReader {
     buffer: Vec<u8>,
+    buffer_bytes: usize,
     max_line_bytes: usize,
     usage: Finder<'static>,
     account: Finder<'static>,
@@ -53,6 +57,7 @@ impl LineReader {
     pub fn new(max_line_bytes: usize) -> Self {
         Self {
             buffer: Vec::new(),
+            buffer_bytes: BUFFER_BYTES,
             max_line_bytes,
             usage: Finder::new(b"\"usage\""),
             account: Finder::new(b"\"cost-state\""),
@@ -70,11 +75,11 @@ impl LineReader {
         chunk_end: &mut impl FnMut(u64) -> Flow,
     ) -> io::Result<u64> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(BUFFER_BYTES.max(buffer.len()), 0);
+        buffer.resize(self.buffer_bytes.max(buffer.len()), 0);
         let result = self.split(&mut buffer, source, start, visit, chunk_end);
         // A long line made the buffer grow: give the memory back.
-        buffer.truncate(BUFFER_BYTES);
-        buffer.shrink_to(BUFFER_BYTES);
+        buffer.truncate(self.buffer_bytes);
+        buffer.shrink_to(self.buffer_bytes);
         self.buffer = buffer;
         result
     }
@@ -89,33 +94,25 @@ impl LineReader {
     ) -> io::Result<u64> {
         let (mut line_start, mut filled) = (start, 0);
         loop {
+            let mut searched_from = filled;
             if filled == buffer.len() && filled > self.max_line_bytes {
                 let Some((next, kept)) = self.skip_line(buffer, source, line_start, visit)? else {
                     return Ok(line_start);
                 };
-                // What was read behind the long line has not been searched for newlines yet.
-                let used = self.whole_lines(buffer.get(..kept).unwrap_or_default(), 0, next, visit);
-                buffer.copy_within(used..kept, 0);
-                (line_start, filled) = (next + used as u64, kept - used);
-                buffer.truncate(filled.max(BUFFER_BYTES));
-                if chunk_end(line_start).is_break() {
+                // What was read of the lines behind the long one has not been searched yet.
+                (line_start, filled, searched_from) = (next, kept, 0);
+            } else {
+                if filled == buffer.len() {
+                    buffer.resize((filled * 2).min(self.max_line_bytes + 1).max(filled + 1), 0);
+                }
+                let count = read_some(source, buffer.get_mut(filled..).unwrap_or_default())?;
+                filled += count;
+                if count == 0 {
+                    self.unfinished(buffer.get(..filled).unwrap_or_default(), line_start, visit);
                     return Ok(line_start);
                 }
-                continue;
             }
-            if filled == buffer.len() {
-                buffer.resize((filled * 2).min(self.max_line_bytes + 1).max(filled + 1), 0);
-            }
-            let count = read_some(source, buffer.get_mut(filled..).unwrap_or_default())?;
-            let searched_from = filled;
-            filled += count;
             let bytes = buffer.get(..filled).unwrap_or_default();
-            if count == 0 {
-                if self.may_matter(bytes) {
-                    visit(line_start, Line::Unfinished(bytes));
-                }
-                return Ok(line_start);
-            }
             let used = self.whole_lines(bytes, searched_from, line_start, visit);
             buffer.copy_within(used..filled, 0);
             filled -= used;
@@ -123,6 +120,13 @@ impl LineReader {
             if used > 0 && chunk_end(line_start).is_break() {
                 return Ok(line_start);
             }
+        }
+    }
+
+    /// Hands on the bytes behind the last newline. What is too long already counts no more when it is whole.
+    fn unfinished(&self, bytes: &[u8], line_start: u64, visit: &mut impl FnMut(u64, Line<'_>)) {
+        if bytes.len() <= self.max_line_bytes && self.may_matter(bytes) {
+            visit(line_start, Line::Unfinished(bytes));
         }
     }
 

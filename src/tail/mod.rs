@@ -8,6 +8,8 @@
 mod cursor;
 mod lines;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 pub use cursor::file_stat;
 pub use lines::{Flow, Line, LineReader, Oddity};

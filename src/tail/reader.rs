@@ -81,7 +81,7 @@ impl LogFile {
 
     /// Reads to the end of the file. `visit` gets each line that may matter; `checkpoint` gets, after
     /// each chunk, this file and the offset behind the last whole line, and may end the reading there.
-    /// Returns the cursor behind the last whole line.
+    /// Returns the cursor behind the last whole line that was read.
     pub fn read(
         &self,
         lines: &mut LineReader,
@@ -91,18 +91,28 @@ impl LogFile {
         let failed = |source| TailError::new(&self.path, self.offset, source);
         let mut file = self.file.file();
         file.seek(SeekFrom::Start(self.offset)).map_err(failed)?;
-        let end = lines
-            .read(&mut file, self.offset, visit, &mut |offset| checkpoint(self, offset))
-            .map_err(failed)?;
-        self.cursor(end).map_err(failed)
+        let mut stopped = false;
+        let mut chunk_end = |offset| {
+            let flow = checkpoint(self, offset);
+            stopped = flow.is_break();
+            flow
+        };
+        let end = lines.read(&mut file, self.offset, visit, &mut chunk_end).map_err(failed)?;
+        if stopped { self.cursor(end) } else { self.cursor_as_of(self.stat, end) }.map_err(failed)
     }
 
-    /// The cursor for everything before `offset`. The file's size and time are those of before the
-    /// reading: what is written meanwhile makes the file look changed, and it is looked at again.
+    /// The cursor for everything before `offset`, where reading may end before the file does: the file is
+    /// known up to there, so that it looks changed as long as there is more of it.
     pub fn cursor(&self, offset: u64) -> io::Result<Cursor> {
+        self.cursor_as_of(FileStat { size: self.stat.size.min(offset), ..self.stat }, offset)
+    }
+
+    /// The cursor for everything before `offset` of the file as `stat` has it. The file's time is that of
+    /// before the reading: what is written meanwhile makes the file look changed, and it is looked at again.
+    fn cursor_as_of(&self, stat: FileStat, offset: u64) -> io::Result<Cursor> {
         let length = offset.min(FINGERPRINT_BYTES);
         Ok(Cursor {
-            stat: self.stat,
+            stat,
             offset,
             head: self.fingerprint_at(0, length)?,
             tail: self.fingerprint_at(offset - length, length)?,

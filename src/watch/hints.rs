@@ -113,7 +113,7 @@ impl std::fmt::Debug for Watcher {
 }
 
 /// The hints in one event.
-fn hints(event: &Event) -> impl Iterator<Item = Hint> + '_ {
+pub(super) fn hints(event: &Event) -> impl Iterator<Item = Hint> + '_ {
     let everything = event.need_rescan().then_some(Hint::Everything);
     everything.into_iter().chain(event.paths.iter().filter_map(|path| hint(event.kind, path)))
 }

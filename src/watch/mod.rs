@@ -6,6 +6,8 @@
 //! to read logs. Where folders cannot be watched it says so once, and the caller polls.
 
 mod hints;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub use hints::{Hint, Watcher};

@@ -1,0 +1,174 @@
+//! The state folder: modes, versions, strangers and the lock.
+
+use super::*;
+use crate::ledger::schema::SCHEMA_VERSION;
+use pretty_assertions::assert_eq;
+use rusqlite::Connection;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn open(folder: &Path) -> Result<Ledger, LedgerError> {
+    Ledger::open(folder, LedgerLock::acquire(folder, "test").unwrap())
+}
+
+fn database(folder: &Path) -> Connection {
+    Connection::open(folder.join(LEDGER_FILE)).unwrap()
+}
+
+#[test]
+fn nobody_else_may_read_the_folder_and_its_files() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("a/b");
+    Ledger::make_folder(&folder).unwrap();
+    Ledger::make_folder(&folder).unwrap();
+    let mut ledger = open(&folder).unwrap();
+    ledger.ingest(vec![update("a.jsonl", 0, vec![line("msg_01A", "one", 0, 1)])], &Rates::default()).unwrap();
+    assert_eq!(mode(&folder), 0o700);
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), mode(&entry.path())))
+        .collect();
+    files.sort_unstable();
+    let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["ledger.sqlite", "ledger.sqlite-shm", "ledger.sqlite-wal", "lock"]);
+    assert!(files.iter().all(|(_, mode)| *mode == 0o600), "{files:?}");
+}
+
+#[test]
+fn a_checkpoint_leaves_all_in_the_database_file() {
+    let mut sandbox = Sandbox::new();
+    sandbox.ingest_lines(0, vec![line("msg_01A", "one", 0, 1)]);
+    sandbox.ledger().checkpoint().unwrap();
+    let log = sandbox.folder.path().join("ledger.sqlite-wal");
+    assert_eq!(fs::metadata(log).unwrap().len(), 0);
+    let copy = tempfile::tempdir().unwrap();
+    fs::copy(sandbox.ledger().path(), copy.path().join(LEDGER_FILE)).unwrap();
+    assert_eq!(LedgerReader::open(copy.path()).unwrap().cells(None, None).unwrap().len(), 1);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let parent = tempfile::tempdir().unwrap();
+    let file = parent.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = Ledger::make_folder(&file.join("state")).unwrap_err();
+    assert!(matches!(&error, LedgerError::Folder { path, .. } if path.starts_with(&file)), "{error}");
+    assert!(error.is_transient());
+}
+
+#[test]
+fn an_empty_database_becomes_a_ledger_and_stays_one() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(LEDGER_FILE), "").unwrap();
+    assert!(matches!(LedgerReader::open(folder.path()), Err(LedgerError::Empty)));
+    let mut ledger = open(folder.path()).unwrap();
+    ledger.ingest(vec![update("a.jsonl", 0, vec![line("msg_01A", "one", 0, 1)])], &Rates::default()).unwrap();
+    drop(ledger);
+    let version: i64 =
+        database(folder.path()).pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(usize::try_from(version).unwrap(), SCHEMA_VERSION);
+    drop(open(folder.path()).unwrap());
+    assert_eq!(LedgerReader::open(folder.path()).unwrap().cells(None, None).unwrap().len(), 1);
+}
+
+#[test]
+fn there_may_be_no_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = LedgerReader::open(folder.path()).unwrap_err();
+    assert!(matches!(&error, LedgerError::Missing { path } if *path == folder.path().join(LEDGER_FILE)));
+    assert!(!folder.path().join(LEDGER_FILE).exists(), "reading makes none");
+}
+
+/// Opening fails, for writing and for reading, and changes not a byte.
+fn refused(folder: &Path) -> [LedgerError; 2] {
+    let file = folder.join(LEDGER_FILE);
+    let before = fs::read(&file).unwrap();
+    let errors = [open(folder).unwrap_err(), LedgerReader::open(folder).unwrap_err()];
+    assert!(fs::read(&file).unwrap() == before, "a file that was refused has changed");
+    assert!(errors.iter().all(|error| !error.is_transient()), "{errors:?}");
+    errors
+}
+
+#[test]
+fn a_newer_ledger_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()).unwrap());
+    database(folder.path()).pragma_update(None, "user_version", 99).unwrap();
+    for error in refused(folder.path()) {
+        assert!(matches!(error, LedgerError::Newer { found: 99, known: SCHEMA_VERSION }), "{error}");
+    }
+}
+
+#[test]
+fn somebody_elses_database_is_refused_and_left_alone() {
+    // With the version of an empty ledger, of this one, and of a newer one.
+    for version in [0, SCHEMA_VERSION, 99] {
+        let folder = tempfile::tempdir().unwrap();
+        let other = database(folder.path());
+        other.execute_batch("CREATE TABLE notes (text TEXT); INSERT INTO notes VALUES ('mine')").unwrap();
+        other.pragma_update(None, "user_version", i64::try_from(version).unwrap()).unwrap();
+        drop(other);
+        for error in refused(folder.path()) {
+            assert!(matches!(error, LedgerError::NotALedger), "version {version}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(LEDGER_FILE), "no database at all\n".repeat(100)).unwrap();
+    for error in refused(folder.path()) {
+        assert!(matches!(error, LedgerError::Sqlite(_)), "{error}");
+    }
+}
+
+#[test]
+fn a_ledger_has_one_writer_who_is_named_and_gone_when_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = LedgerLock::acquire(folder.path(), "run").unwrap();
+    let error = LedgerLock::acquire(folder.path(), "scan").unwrap_err();
+    let LockError::Held { folder: held, holder } = &error else { panic!("{error}") };
+    assert_eq!(held, folder.path());
+    assert_eq!(*holder, Holder { command: "run".to_owned(), pid: Some(std::process::id()) });
+    assert!(holder.follows());
+    assert!(error.to_string().contains(&format!("(run, process {})", std::process::id())), "{error}");
+    drop(first);
+    let second = LedgerLock::acquire(folder.path(), "scan").unwrap();
+    let error = LedgerLock::acquire(folder.path(), "run").unwrap_err();
+    assert!(
+        matches!(&error, LockError::Held { holder, .. } if holder.command == "scan" && !holder.follows()),
+        "{error}"
+    );
+    drop(second);
+}
+
+#[test]
+fn what_stands_in_a_lock_file_excludes_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lock");
+    for text in ["", "run 1\n", "a very long line of somebody else's\n", "\u{fffd}"] {
+        fs::write(&file, text).unwrap();
+        let lock = LedgerLock::acquire(folder.path(), "scan").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), format!("scan {}\n", std::process::id()), "{text:?}");
+        // The holder may be read before it has written who it is.
+        fs::write(&file, text).unwrap();
+        let error = LedgerLock::acquire(folder.path(), "run").unwrap_err();
+        let LockError::Held { holder, .. } = error else { panic!("{error}") };
+        let word = text.split_whitespace().next().unwrap_or("unknown");
+        assert_eq!(holder.command, word);
+        drop(lock);
+    }
+}
+
+#[test]
+fn a_lock_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = LedgerLock::acquire(&folder.path().join("missing"), "run").unwrap_err();
+    assert!(matches!(error, LockError::File { path, .. } if path.ends_with("missing/lock")));
+}

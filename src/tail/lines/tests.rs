@@ -1,0 +1,282 @@
+//! Splitting into lines, against a splitter that has everything in memory.
+
+use super::*;
+use pretty_assertions::assert_eq;
+use proptest::prelude::*;
+
+/// A line as a reader hands it on, in values of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Seen {
+    Whole(Vec<u8>),
+    Unfinished(Vec<u8>),
+    TooLong(u64),
+}
+
+impl From<Line<'_>> for Seen {
+    fn from(line: Line<'_>) -> Self {
+        match line {
+            Line::Whole(bytes) => Self::Whole(bytes.to_vec()),
+            Line::Unfinished(bytes) => Self::Unfinished(bytes.to_vec()),
+            Line::Odd(Oddity::TooLong { bytes }) => Self::TooLong(bytes),
+        }
+    }
+}
+
+type Lines = Vec<(u64, Seen)>;
+
+/// Hands out `bytes` in pieces of the given sizes, over and over, and is interrupted before each.
+struct Dribble<'a> {
+    bytes: &'a [u8],
+    sizes: std::iter::Cycle<std::iter::Copied<std::slice::Iter<'a, usize>>>,
+    interrupted: bool,
+}
+
+impl<'a> Dribble<'a> {
+    fn new(bytes: &'a [u8], sizes: &'a [usize]) -> Self {
+        Self { bytes, sizes: sizes.iter().copied().cycle(), interrupted: false }
+    }
+}
+
+impl Read for Dribble<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.interrupted = !self.interrupted;
+        if self.interrupted {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let count = self.sizes.next().unwrap_or(1).min(buffer.len()).min(self.bytes.len());
+        buffer[..count].copy_from_slice(&self.bytes[..count]);
+        self.bytes = &self.bytes[count..];
+        Ok(count)
+    }
+}
+
+fn reader(buffer_bytes: usize, max_line_bytes: usize) -> LineReader {
+    LineReader { buffer_bytes, ..LineReader::new(max_line_bytes) }
+}
+
+/// All lines of `bytes`, which stand at `start`, and where reading goes on.
+fn read(reader: &mut LineReader, bytes: &[u8], start: u64, sizes: &[usize]) -> (Lines, u64) {
+    let mut lines = Lines::new();
+    let mut source = Dribble::new(bytes, sizes);
+    let mut visit = |offset, line: Line<'_>| lines.push((offset, Seen::from(line)));
+    let end = reader.read(&mut source, start, &mut visit, &mut |_| Flow::Continue(())).unwrap();
+    (lines, end)
+}
+
+fn contains(line: &[u8], needle: &str) -> bool {
+    line.windows(needle.len()).any(|window| window == needle.as_bytes())
+}
+
+/// What [`read`] has to return, the simple way.
+fn naive(bytes: &[u8], start: u64, max_line_bytes: usize) -> (Lines, u64) {
+    let (mut lines, mut at) = (Lines::new(), 0);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let offset = start + at as u64;
+        let Some(line) = line.strip_suffix(b"\n") else {
+            let matters = contains(line, "\"usage\"") || contains(line, "\"cost-state\"");
+            if matters && line.len() <= max_line_bytes {
+                lines.push((offset, Seen::Unfinished(line.to_vec())));
+            }
+            break;
+        };
+        at += line.len() + 1;
+        let text = line.trim_ascii();
+        let object = text.is_empty() || (text.starts_with(b"{") && text.ends_with(b"}"));
+        if line.len() > max_line_bytes {
+            if contains(line, "\"usage\"") {
+                lines.push((offset, Seen::TooLong(line.len() as u64)));
+            }
+        } else if contains(line, "\"usage\"") || contains(line, "\"cost-state\"") || !object {
+            lines.push((offset, Seen::Whole(line.to_vec())));
+        }
+    }
+    (lines, start + at as u64)
+}
+
+/// Bytes in which lines of every kind and length are likely.
+fn log_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        4 => Just(b"\n".to_vec()),
+        3 => Just(b"\"usage\"".to_vec()),
+        1 => Just(b"\"cost-state\"".to_vec()),
+        2 => Just(b"{".to_vec()),
+        2 => Just(b"}".to_vec()),
+        1 => Just(b" ".to_vec()),
+        2 => (0_usize..40).prop_map(|length| vec![b'x'; length]),
+        1 => prop::collection::vec(any::<u8>(), 0..6),
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn lines_are_those_of_a_splitter_that_has_everything_in_memory(
+        bytes in log_bytes(),
+        start in 0_u64..1_000,
+        buffer_bytes in 8_usize..64,
+        max_line_bytes in 8_usize..48,
+        sizes in prop::collection::vec(1_usize..40, 1..6),
+    ) {
+        let mut reader = reader(buffer_bytes, max_line_bytes);
+        let expected = naive(&bytes, start, max_line_bytes);
+        prop_assert_eq!(read(&mut reader, &bytes, start, &sizes), expected.clone());
+        // What a long line made of the buffer does not show in the next file.
+        prop_assert_eq!(read(&mut reader, &bytes, start, &[usize::MAX]), expected);
+    }
+
+    #[test]
+    fn reading_on_where_it_was_stopped_loses_and_repeats_nothing(
+        bytes in log_bytes(),
+        buffer_bytes in 8_usize..64,
+        max_line_bytes in 8_usize..48,
+        sizes in prop::collection::vec(1_usize..40, 1..6),
+    ) {
+        let mut reader = reader(buffer_bytes, max_line_bytes);
+        let (mut lines, mut at, mut stopped) = (Lines::new(), 0, true);
+        while stopped {
+            stopped = false;
+            let rest = &bytes[usize::try_from(at).unwrap()..];
+            at = reader.read(
+                &mut Dribble::new(rest, &sizes),
+                at,
+                &mut |offset, line| lines.push((offset, Seen::from(line))),
+                &mut |_| { stopped = true; Flow::Break(()) },
+            ).unwrap();
+        }
+        prop_assert_eq!((lines, at), naive(&bytes, 0, max_line_bytes));
+    }
+
+    #[test]
+    fn appending_in_any_pieces_comes_to_the_same_whole_lines(
+        bytes in log_bytes(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let mut reader = reader(16, 32);
+        let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+        ends.push(bytes.len());
+        ends.sort_unstable();
+        let (mut whole, mut at) = (Lines::new(), 0);
+        for end in ends {
+            let written = &bytes[usize::try_from(at).unwrap()..end];
+            let (lines, next) = read(&mut reader, written, at, &[7]);
+            whole.extend(lines.into_iter().filter(|(_, line)| !matches!(line, Seen::Unfinished(_))));
+            at = next;
+        }
+        let (mut expected, end) = naive(&bytes, 0, 32);
+        expected.retain(|(_, line)| !matches!(line, Seen::Unfinished(_)));
+        prop_assert_eq!((whole, at), (expected, end));
+    }
+}
+
+/// A line of exactly `length` bytes with usage in it, at its end.
+fn usage_line(length: usize) -> Vec<u8> {
+    let mut line = vec![b'x'; length - 7];
+    line.extend_from_slice(b"\"usage\"");
+    line
+}
+
+#[test]
+fn a_line_may_have_every_length_up_to_the_limit_and_what_follows_is_read() {
+    const MAX: usize = 64;
+    for buffer_bytes in [8, 16, 63, 64, 65, 66, 128, 300] {
+        for length in 7..300 {
+            let mut bytes = usage_line(length);
+            bytes.extend_from_slice(b"\n\"usage\"1\n\"usage\"2\n\"usage\"3");
+            let (lines, end) = read(&mut reader(buffer_bytes, MAX), &bytes, 5, &[usize::MAX]);
+            let first =
+                if length <= MAX { Seen::Whole(usage_line(length)) } else { Seen::TooLong(length as u64) };
+            let next = 5 + length as u64 + 1;
+            let expected = vec![
+                (5, first),
+                (next, Seen::Whole(b"\"usage\"1".to_vec())),
+                (next + 9, Seen::Whole(b"\"usage\"2".to_vec())),
+                (next + 18, Seen::Unfinished(b"\"usage\"3".to_vec())),
+            ];
+            assert_eq!((lines, end), (expected, next + 18), "length {length}, buffer {buffer_bytes}");
+        }
+    }
+}
+
+#[test]
+fn usage_is_found_wherever_it_stands_in_a_long_line() {
+    const LENGTH: usize = 120;
+    for at in 0..=LENGTH - 7 {
+        let mut bytes = vec![b'x'; LENGTH];
+        bytes[at..at + 7].copy_from_slice(b"\"usage\"");
+        bytes.push(b'\n');
+        for size in [1, 3, 16, 1_000] {
+            let (lines, end) = read(&mut reader(16, 32), &bytes, 0, &[size]);
+            assert_eq!((lines, end), (vec![(0, Seen::TooLong(120))], 121), "usage at {at}, reads of {size}");
+        }
+    }
+}
+
+#[test]
+fn a_long_line_without_usage_is_nobodys_business() {
+    let bytes = [vec![b'x'; 100], b"\n\"usage\"\n".to_vec()].concat();
+    let (lines, end) = read(&mut reader(16, 32), &bytes, 0, &[usize::MAX]);
+    assert_eq!((lines, end), (vec![(101, Seen::Whole(b"\"usage\"".to_vec()))], 109));
+}
+
+#[test]
+fn a_long_line_that_is_not_finished_is_read_again_from_its_beginning() {
+    for length in [33, 64, 200] {
+        let unfinished = usage_line(length);
+        assert_eq!(read(&mut reader(16, 32), &unfinished, 9, &[usize::MAX]), (vec![], 9), "{length} bytes");
+    }
+}
+
+#[test]
+fn a_long_line_leaves_no_large_buffer_behind() {
+    let mut reader = reader(16, 1 << 20);
+    read(&mut reader, &usage_line(1 << 18), 0, &[usize::MAX]);
+    assert!(reader.buffer.capacity() <= 64, "{} bytes are kept", reader.buffer.capacity());
+}
+
+#[test]
+fn an_account_is_looked_for_in_short_lines_only() {
+    let line = |length: usize| [&b"{\"cost-state\""[..], &vec![b' '; length - 14], b"}"].concat();
+    for (length, matters) in [(100, true), (ACCOUNT_LINE_BYTES, true), (ACCOUNT_LINE_BYTES + 1, false)] {
+        let bytes = [line(length), b"\n".to_vec()].concat();
+        let (lines, _) = read(&mut LineReader::new(1 << 20), &bytes, 0, &[usize::MAX]);
+        assert_eq!(!lines.is_empty(), matters, "{length} bytes");
+    }
+}
+
+#[test]
+fn only_lines_that_may_matter_are_handed_on() {
+    let cases: [(&str, bool); 12] = [
+        ("", false),
+        ("   ", false),
+        ("\r", false),
+        ("{}", false),
+        ("{\"type\":\"user\"}", false),
+        (" {\"a\":1} \r", false),
+        ("{\"a\":1", true),
+        ("\"a\":1}", true),
+        ("x", true),
+        ("\u{feff}{}", true),
+        ("{\"usage\" : 1}", true),
+        ("{\"type\":\"cost-state\"}", true),
+    ];
+    for (line, handed_on) in cases {
+        let (lines, _) = read(&mut LineReader::new(1_000), format!("{line}\n").as_bytes(), 0, &[usize::MAX]);
+        assert_eq!(!lines.is_empty(), handed_on, "{line:?}");
+    }
+}
+
+#[test]
+fn an_error_of_the_source_is_the_callers() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
+    }
+    let mut reader = LineReader::new(1_000);
+    let error = reader.read(&mut Broken, 0, &mut |_, _| {}, &mut |_| Flow::Continue(())).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+    assert_eq!(read(&mut reader, b"\"usage\"\n", 0, &[usize::MAX]).1, 8, "the reader can be used again");
+}

@@ -1,0 +1,231 @@
+//! Walking real folders, and events as hints.
+
+use super::hints::hints;
+use super::walk::is_session_log;
+use super::*;
+use notify::event::{
+    AccessKind, CreateKind, DataChange, Event, EventKind, Flag, MetadataKind, ModifyKind, RemoveKind,
+    RenameMode,
+};
+use pretty_assertions::assert_eq;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// A folder with these files in it.
+fn folder(files: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in files {
+        let path = folder.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, file).unwrap();
+    }
+    folder
+}
+
+fn below(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root).unwrap().display().to_string()
+}
+
+fn found(root: &Path) -> Vec<String> {
+    walk(root, &mut |_, _| {}).files.iter().map(|file| below(root, &file.path)).collect()
+}
+
+#[test]
+fn session_logs_are_found_at_any_depth_in_order_and_nothing_else() {
+    let deep = "-b/s/subagents/workflows/wf_1/agent-1.jsonl";
+    let root = folder(&[
+        deep,
+        "-b/s/subagents/agent-2.jsonl",
+        "-a/s.jsonl",
+        "top.jsonl",
+        "-a/.hidden.jsonl",
+        "-a/s.json",
+        "-a/s.jsonl.bak",
+        "-a/jsonl",
+        "-a/s/subagents/journal.jsonl",
+        "-b/s/subagents/workflows/wf_1/journal.jsonl",
+        "-b/journal.jsonl",
+        "-a/s/tool-results/result.txt",
+    ]);
+    let expected = [
+        "-a/.hidden.jsonl",
+        "-a/s.jsonl",
+        "-b/journal.jsonl",
+        "-b/s/subagents/agent-2.jsonl",
+        deep,
+        "top.jsonl",
+    ];
+    assert_eq!(found(root.path()), expected);
+}
+
+#[test]
+fn a_folder_is_entered_before_it_is_listed_and_counted() {
+    let root = folder(&["a/b/s.jsonl"]);
+    let mut entered = Vec::new();
+    let tree = walk(root.path(), &mut |path, metadata| {
+        assert!(metadata.is_dir());
+        entered.push(below(root.path(), path));
+        // What is made while a folder is entered is in the listing.
+        fs::write(path.join(format!("{}.jsonl", entered.len())), "").unwrap();
+    });
+    assert_eq!(entered, ["", "a", "a/b"]);
+    assert_eq!((tree.folders, tree.problems.len()), (3, 0));
+    let found: Vec<_> = tree.files.iter().map(|file| below(root.path(), &file.path)).collect();
+    assert_eq!(found, ["1.jsonl", "a/2.jsonl", "a/b/3.jsonl", "a/b/s.jsonl"]);
+}
+
+#[test]
+fn links_are_followed_and_loops_end() {
+    let elsewhere = folder(&["other/linked.jsonl", "file"]);
+    let root = folder(&["a/s.jsonl"]);
+    symlink(root.path(), root.path().join("a/loop")).unwrap();
+    symlink(root.path().join("a"), root.path().join("a/itself")).unwrap();
+    symlink(elsewhere.path().join("other"), root.path().join("way-1")).unwrap();
+    symlink(elsewhere.path().join("other"), root.path().join("way-2")).unwrap();
+    symlink(elsewhere.path().join("file"), root.path().join("a/link.jsonl")).unwrap();
+    symlink(elsewhere.path().join("nothing"), root.path().join("a/dangling.jsonl")).unwrap();
+    symlink(root.path().join("round"), root.path().join("round")).unwrap();
+    let tree = walk(root.path(), &mut |_, _| {});
+    let mut found: Vec<_> = tree.files.iter().map(|file| below(root.path(), &file.path)).collect();
+    let way = found.pop().unwrap();
+    assert!(["way-1/linked.jsonl", "way-2/linked.jsonl"].contains(&way.as_str()), "{way}");
+    assert_eq!(found, ["a/link.jsonl", "a/s.jsonl"]);
+    assert_eq!((tree.folders, tree.problems.len()), (3, 0));
+    let link = tree.files.iter().find(|file| file.path.ends_with("link.jsonl")).unwrap();
+    assert_eq!(link.metadata.len(), 4, "what is known of a link is known of the file it leads to");
+}
+
+#[test]
+fn what_is_no_folder_has_nothing_in_it() {
+    let root = folder(&["file"]);
+    for start in ["missing", "file"] {
+        let tree = walk(&root.path().join(start), &mut |_, _| panic!("{start} was entered"));
+        assert_eq!((tree.files.len(), tree.folders, tree.problems.len()), (0, 0, 0), "{start}");
+    }
+}
+
+#[test]
+fn a_folder_named_like_a_log_is_a_folder() {
+    let root = folder(&["a.jsonl/b.jsonl"]);
+    assert_eq!(found(root.path()), ["a.jsonl/b.jsonl"]);
+}
+
+#[test]
+fn logs_are_known_by_their_names() {
+    let cases = [
+        ("a.jsonl", true),
+        ("a.b.jsonl", true),
+        ("journal.jsonl", true),
+        ("subagents/journal.jsonl", false),
+        ("subagents/wf/journal.jsonl", false),
+        ("subagents/journal.jsonl/a.jsonl", true),
+        ("a.JSONL", false),
+        (".jsonl", false),
+        ("a.jsonl/", true),
+        ("", false),
+    ];
+    for (path, expected) in cases {
+        assert_eq!(is_session_log(Path::new(path)), expected, "{path:?}");
+    }
+}
+
+/// The hints in an event of one kind for one path.
+fn hints_for(kind: EventKind, path: &Path) -> Vec<Hint> {
+    hints(&Event::new(kind).add_path(path.to_owned())).collect()
+}
+
+#[test]
+fn an_event_becomes_a_hint_where_to_look() {
+    let root = folder(&["s.jsonl", "note.txt", "sub/x"]);
+    let [log, note, sub, gone, gone_log, named_like_a_log] =
+        ["s.jsonl", "note.txt", "sub", "gone", "gone.jsonl", "d.jsonl"].map(|name| root.path().join(name));
+    fs::create_dir(&named_like_a_log).unwrap();
+    let file = |path: &Path| vec![Hint::File(path.to_owned())];
+    let walk = |path: &Path| vec![Hint::Folder(path.to_owned())];
+    let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+    let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::Any));
+    let made = EventKind::Create(CreateKind::File);
+    let removed = EventKind::Remove(RemoveKind::File);
+    let cases = [
+        (written, &log, file(&log)),
+        (written, &note, vec![]),
+        (EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)), &log, file(&log)),
+        (made, &log, file(&log)),
+        (made, &note, vec![]),
+        (EventKind::Create(CreateKind::Any), &sub, walk(&sub)),
+        (EventKind::Create(CreateKind::Folder), &sub, walk(&sub)),
+        (made, &named_like_a_log, walk(&named_like_a_log)),
+        (removed, &gone_log, file(&gone_log)),
+        (removed, &gone, walk(&gone)),
+        (EventKind::Remove(RemoveKind::Folder), &gone, walk(&gone)),
+        (renamed, &log, file(&log)),
+        (renamed, &gone_log, file(&gone_log)),
+        (renamed, &sub, walk(&sub)),
+        (renamed, &gone, walk(&gone)),
+        (renamed, &note, vec![]),
+        (EventKind::Any, &sub, walk(&sub)),
+        (EventKind::Other, &sub, walk(&sub)),
+        (EventKind::Access(AccessKind::Any), &log, vec![]),
+    ];
+    for (kind, path, expected) in cases {
+        assert_eq!(hints_for(kind, path), expected, "{kind:?} {}", below(root.path(), path));
+    }
+}
+
+#[test]
+fn an_event_may_have_many_paths_or_say_that_events_were_lost() {
+    let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::Both));
+    let event = Event::new(renamed).add_path("/x/a.jsonl".into()).add_path("/x/b.jsonl".into());
+    let paths = ["/x/a.jsonl", "/x/b.jsonl"].map(|path| Hint::File(path.into()));
+    assert_eq!(hints(&event).collect::<Vec<_>>(), paths);
+    let lost = Event::new(EventKind::Other).set_flag(Flag::Rescan);
+    assert_eq!(hints(&lost).collect::<Vec<_>>(), [Hint::Everything]);
+}
+
+#[test]
+fn polling_watches_nothing_and_says_so() {
+    let root = folder(&["a/s.jsonl"]);
+    let mut watcher = Watcher::new(true, |_| {});
+    let metadata = fs::metadata(root.path()).unwrap();
+    watcher.watch(root.path(), &metadata).unwrap();
+    watcher.forget_missing();
+    watcher.unwatch(root.path());
+    assert_eq!((watcher.is_complete(), watcher.watched()), (false, 0));
+}
+
+#[test]
+fn folders_are_watched_until_they_are_gone() {
+    let root = folder(&["a/s.jsonl", "b/s.jsonl"]);
+    let (sender, hints) = std::sync::mpsc::channel();
+    let mut watcher = Watcher::new(false, move |hint| drop(sender.send(hint)));
+    for _ in 0..2 {
+        walk(root.path(), &mut |path, metadata| watcher.watch(path, metadata).unwrap());
+        assert_eq!((watcher.watched(), watcher.is_complete()), (3, true));
+    }
+    let log = root.path().join("a/s.jsonl");
+    fs::write(&log, "more").unwrap();
+    assert!(hints.iter().any(|hint| hint == Hint::File(log.clone())), "hints ended without the file");
+    fs::remove_dir_all(root.path().join("b")).unwrap();
+    watcher.forget_missing();
+    assert_eq!(watcher.watched(), 2);
+    // Made again under the same name, it is another folder: it can be watched and is.
+    fs::create_dir(root.path().join("b")).unwrap();
+    let again = root.path().join("b");
+    watcher.watch(&again, &fs::metadata(&again).unwrap()).unwrap();
+    let log = again.join("s.jsonl");
+    fs::write(&log, "again").unwrap();
+    assert!(hints.iter().any(|hint| hint == Hint::File(log.clone())), "hints ended without the file");
+    watcher.unwatch(&again);
+    assert_eq!((watcher.watched(), watcher.is_complete()), (2, true));
+}
+
+#[test]
+fn a_folder_that_is_gone_before_it_is_watched_is_no_trouble() {
+    let root = folder(&["a/s.jsonl"]);
+    let mut watcher = Watcher::new(false, |_| {});
+    let metadata = fs::metadata(root.path()).unwrap();
+    watcher.watch(&root.path().join("gone"), &metadata).unwrap();
+    assert_eq!((watcher.watched(), watcher.is_complete()), (0, true));
+}
