@@ -1,11 +1,12 @@
 //! What several commands need: the prices in force, the ledger opened for writing, the logs taken in.
 
 use super::exit::UsageError;
-use crate::collect::{CollectOptions, Collector, PassSummary, Progress, TablePricing};
+use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, Progress, TablePricing};
 use crate::config::Settings;
-use crate::ledger::{Ledger, LedgerLock, LockError};
+use crate::ledger::{Activity, Holder, Ledger, LedgerError, LedgerLock, LockError};
 use crate::price::PriceTable;
 use crate::tail::TailOptions;
+use crate::telemetry::{Chain, shown};
 use crate::watch::{Tree, walk};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -63,7 +64,7 @@ pub(super) fn open(settings: &Settings, command: &str) -> anyhow::Result<Collect
 fn acquire(folder: &Path, command: &str) -> Result<LedgerLock, LockError> {
     for _ in 1..LOCK_TRIES {
         match LedgerLock::acquire(folder, command) {
-            Err(LockError::Held { holder, .. }) if !holder.follows() => {
+            Err(LockError::Held { holder, .. }) if !holder.is_daemon() => {
                 std::thread::sleep(Duration::from_millis(50));
             }
             result => return result,
@@ -80,7 +81,7 @@ pub(super) fn find_logs(roots: &[PathBuf]) -> Tree {
         all.files.extend(tree.files);
         all.folders += tree.folders;
         for problem in tree.problems {
-            tracing::warn!(error = %anyhow::Error::new(problem).root_cause(), "a folder cannot be listed");
+            tracing::warn!(error = %Chain(&problem), "folder");
         }
     }
     all
@@ -97,27 +98,53 @@ pub(super) fn take_in(
     Ok(summary)
 }
 
-/// Brings the ledger up to date before it is read, unless a daemon does so already.
+/// Brings the ledger up to date before it is read, unless a daemon does so already. Where that cannot be,
+/// says why, and the report is of what the ledger has.
 pub(super) fn refresh(settings: &Settings, command: &str) -> anyhow::Result<()> {
-    match open(settings, command) {
-        Ok(mut collector) => {
-            let summary = take_in(&mut collector, &mut |_| {})?;
-            // A ledger that has read logs before is worth a report without them.
-            if summary.files == 0 && collector.ledger().cursors()?.is_empty() {
-                tracing::warn!("{}", nothing_found(collector.roots()));
-            }
-            Ok(())
-        }
-        Err(error) => match error.downcast_ref::<LockError>() {
-            Some(LockError::Held { holder, .. }) => {
-                if !holder.follows() {
-                    tracing::warn!(error = %error, "showing what the ledger has; newer lines are not in it");
-                }
-                Ok(())
-            }
-            _ => Err(error),
-        },
+    let Err(error) = take_in_new(settings, command) else { return Ok(()) };
+    let stale = match error.downcast_ref::<LockError>() {
+        Some(LockError::Held { holder, .. }) => stale_beside(holder, settings)?,
+        _ if cannot_write_now(&error) => Some(format!("newer lines cannot be taken in ({error:#})")),
+        _ => return Err(error),
+    };
+    if let Some(reason) = stale {
+        tracing::warn!("{}; this is what the ledger has", shown(&reason));
     }
+    Ok(())
+}
+
+fn take_in_new(settings: &Settings, command: &str) -> anyhow::Result<()> {
+    let mut collector = open(settings, command)?;
+    let summary = take_in(&mut collector, &mut |_| {})?;
+    // A ledger that has read logs before is worth a report without them.
+    if summary.files == 0 && collector.ledger().cursors()?.is_empty() {
+        tracing::warn!("{}", shown(&nothing_found(collector.roots())));
+    }
+    Ok(())
+}
+
+/// True where the state folder can be read and, for now, not written: a full disk, a read-only mount.
+fn cannot_write_now(error: &anyhow::Error) -> bool {
+    let ledger = match error.downcast_ref::<CollectError>() {
+        Some(CollectError::Ledger(ledger)) => Some(ledger),
+        None => error.downcast_ref::<LedgerError>(),
+    };
+    let has_ledger = !matches!(ledger, Some(LedgerError::Folder { .. }));
+    error.is::<LockError>() || (has_ledger && ledger.is_some_and(LedgerError::is_transient))
+}
+
+/// Why the ledger of another process may lack what is in the logs; `None` where it does not.
+fn stale_beside(holder: &Holder, settings: &Settings) -> anyhow::Result<Option<String>> {
+    let who =
+        format!("`tallyd {}`{}", holder.command, holder.pid.map_or(String::new(), |pid| format!(" ({pid})")));
+    let wanted = collect_options(settings)?.subject();
+    Ok(match holder.activity {
+        _ if !holder.is_daemon() => Some(format!("{who} is still taking in the logs")),
+        Some(Activity::Following) if holder.subject == Some(wanted) => None,
+        Some(Activity::Following) => Some(format!("{who} follows other folders than the ones asked for")),
+        Some(Activity::Failing) => Some(format!("{who} cannot write the ledger at the moment, see its log")),
+        Some(Activity::Starting) | None => Some(format!("{who} is still taking in the logs")),
+    })
 }
 
 /// Counting is switched off: nothing is read and nothing is written.

@@ -7,6 +7,7 @@
 use super::engine::PriceFileUnreadable;
 use super::explain::UnknownId;
 use super::output::OutputError;
+use crate::collect::CollectError;
 use crate::config::ConfigError;
 use crate::ledger::{LedgerError, LockError};
 use crate::price::PriceError;
@@ -122,6 +123,9 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<
     }
     if let Some(error) = error.downcast_ref::<UsageError>() {
         return Some((ExitCode::Usage, Some(error.help.clone())));
+    }
+    if let Some(CollectError::Ledger(error)) = error.downcast_ref::<CollectError>() {
+        return Some(ledger_verdict(error));
     }
     if let Some(error) = error.downcast_ref::<LedgerError>() {
         return Some(ledger_verdict(error));

@@ -17,8 +17,10 @@ pub use pass::{Collector, PassSummary, Progress};
 pub use pricing::TablePricing;
 pub use reading::FileReport;
 
+use crate::domain::fnv1a;
 use crate::ledger::LedgerError;
 use crate::tail::TailOptions;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// Settings of collecting.
@@ -28,6 +30,15 @@ pub struct CollectOptions {
     pub roots: Vec<PathBuf>,
     /// Settings of reading.
     pub tail: TailOptions,
+}
+
+impl CollectOptions {
+    /// Names the set of roots: the same for the same folders, in any order.
+    pub fn subject(&self) -> u64 {
+        let mut roots: Vec<&[u8]> = self.roots.iter().map(|root| root.as_os_str().as_bytes()).collect();
+        roots.sort_unstable();
+        fnv1a(&roots.join(&0))
+    }
 }
 
 /// Why a pass ended early.

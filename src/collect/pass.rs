@@ -3,7 +3,7 @@
 use super::plan::{Cursors, Job};
 use super::reading::{FileReport, Piece, read_file};
 use super::{CollectError, CollectOptions};
-use crate::ledger::{FileUpdate, IngestSummary, Ledger, LedgerError, Pricing};
+use crate::ledger::{Activity, FileUpdate, IngestSummary, Ledger, LedgerError, Pricing};
 use crate::tail::{Flow, LineReader, TailError};
 use crate::watch::{FoundFile, Tree};
 use std::collections::HashSet;
@@ -84,6 +84,11 @@ impl<P: Pricing + Sync> Collector<P> {
     /// The ledger.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Tells readers of the ledger how far collecting has come.
+    pub fn announce(&self, activity: Activity) {
+        self.ledger.announce(activity, self.options.subject());
     }
 
     /// Takes other settings and prices; returns how many responses have another cost now.

@@ -6,6 +6,7 @@ use super::worker::{Outcome, Work, Worker};
 use crate::collect::{CollectOptions, Collector, FileReport, PassSummary, TablePricing};
 use crate::domain::Usd;
 use crate::ledger::Change;
+use crate::telemetry::{Chain, shown};
 use crate::watch::{FollowOptions, Hint};
 use futures_util::StreamExt;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -215,7 +216,7 @@ impl Loop {
 
     fn worked(&mut self, outcome: Outcome) {
         for problem in &outcome.problems {
-            tracing::warn!(error = %Causes(problem), "folder");
+            tracing::warn!(error = %Chain(problem), "folder");
         }
         self.interval = if outcome.watching { self.follow.rescan } else { self.follow.poll };
         self.next_walk = self.next_walk.min(after(self.interval));
@@ -234,7 +235,7 @@ impl Loop {
                 self.failures = self.failures.saturating_add(1);
                 let pause = Duration::from_secs(1 << self.failures.min(6)).min(LONGEST_PAUSE);
                 tracing::error!(
-                    error = %Causes(&error), retry_seconds = pause.as_secs(),
+                    error = %Chain(&error), retry_seconds = pause.as_secs(),
                     "the ledger cannot be written; nothing is lost, the logs are read again"
                 );
                 self.next_walk = after(pause);
@@ -292,15 +293,15 @@ fn tell(summary: &PassSummary) {
 pub(crate) fn tell_report(report: &FileReport) {
     match report {
         FileReport::Line { path, offset, what, is_loss: true } => {
-            tracing::warn!(file = %path.display(), offset, "{what}");
+            tracing::warn!(file = %shown(&path.to_string_lossy()), offset, "{what}");
         }
         FileReport::Line { path, offset, what, is_loss: false } => {
-            tracing::info!(file = %path.display(), offset, "{what}");
+            tracing::info!(file = %shown(&path.to_string_lossy()), offset, "{what}");
         }
         FileReport::More { path, lines } => {
-            tracing::warn!(file = %path.display(), lines, "further lines that are not as they should be");
+            tracing::warn!(file = %shown(&path.to_string_lossy()), lines, "further lines that are not as they should be");
         }
-        FileReport::File(error) => tracing::warn!(error = %Causes(error), "session log"),
+        FileReport::File(error) => tracing::warn!(error = %Chain(error), "session log"),
     }
 }
 
@@ -319,19 +320,4 @@ fn tell_change(change: &Change) {
         "{}",
         if change.is_new { "response" } else { "response corrected" }
     );
-}
-
-/// An error with its causes, on one line.
-struct Causes<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }

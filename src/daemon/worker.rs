@@ -1,6 +1,7 @@
 //! The thread that owns the pipeline and the watches.
 
 use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, TablePricing};
+use crate::ledger::Activity;
 use crate::watch::{FollowOptions, FoundFile, Hint, Tree, WatchError, Watcher, walk};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,7 @@ impl Worker {
         follow: FollowOptions,
         sink: impl Fn(Hint) + Send + 'static,
     ) -> Self {
+        collector.announce(Activity::Starting);
         Self {
             collector,
             watcher: Watcher::new(follow.force_polling, sink),
@@ -55,6 +57,8 @@ impl Worker {
             Work::Everything => self.everything(&mut problems),
             Work::Paths { folders, files } => self.paths(folders, files, &mut problems),
         };
+        self.collector.announce(if result.is_ok() { Activity::Following } else { Activity::Failing });
+        problems.extend(self.watcher.refusal());
         problems.retain(|problem| self.complained.insert(path_of(problem).to_owned()));
         Outcome { result, problems, watching: self.watcher.is_complete() && !self.has_links }
     }
@@ -160,5 +164,6 @@ impl Worker {
 fn path_of(problem: &WatchError) -> &Path {
     match problem {
         WatchError::List { path, .. } | WatchError::Watch { path, .. } => path,
+        WatchError::NoEvents { .. } => Path::new(""),
     }
 }

@@ -6,6 +6,7 @@
 
 mod cell;
 mod cursor;
+mod hash;
 mod money;
 mod response;
 mod time;
@@ -13,6 +14,7 @@ mod tokens;
 
 pub use cell::{Cell, ModelKey, SessionInfo, SessionKey, Totals};
 pub use cursor::{Cursor, FileStat};
+pub use hash::fnv1a;
 pub use money::{Cost, Picodollars, Usd};
 pub use response::{
     Attribution, Chain, ClientAccount, ClientModelAccount, Geo, MessageKey, ModelName, Part, PartKind, Rank,

@@ -5,26 +5,67 @@
 //! ledger is being kept up to date; it is never trusted for exclusion.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// File name of the lock inside the state folder.
 const LOCK_FILE: &str = "lock";
 
-/// Who holds the lock, in its own words: `run 4711`.
+/// Length of what a holder writes of itself: always the same, so that a reader never sees half of it.
+const NOTE_BYTES: usize = 80;
+
+/// How far a daemon has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// It is taking in what was in the logs when it started.
+    Starting,
+    /// Everything is in the ledger.
+    Following,
+    /// The ledger cannot be written at the moment.
+    Failing,
+}
+
+impl Activity {
+    const ALL: [Self; 3] = [Self::Starting, Self::Following, Self::Failing];
+
+    /// A word for people and for the note in the lock file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Following => "following",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+/// Who holds the lock, in its own words: `run 4711 following 9f86d081884c7d65`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holder {
     /// The command: `run`, `scan` or a report.
     pub command: String,
     /// Its process id.
     pub pid: Option<u32>,
+    /// How far it has come.
+    pub activity: Option<Activity>,
+    /// Names the folders that it collects from.
+    pub subject: Option<u64>,
 }
 
 impl Holder {
-    /// True where it follows the logs, so that a reader need not.
-    pub fn follows(&self) -> bool {
+    /// True for a daemon, which keeps the lock for as long as it lives.
+    pub fn is_daemon(&self) -> bool {
         self.command == "run"
+    }
+
+    fn parse(note: &str) -> Self {
+        let mut words = note.split_whitespace();
+        let command = words.next().unwrap_or("unknown").to_owned();
+        let pid = words.next().and_then(|pid| pid.parse().ok());
+        let word = words.next();
+        let activity = Activity::ALL.into_iter().find(|activity| word == Some(activity.name()));
+        let subject = words.next().and_then(|subject| u64::from_str_radix(subject, 16).ok());
+        Self { command, pid, activity, subject }
     }
 }
 
@@ -54,7 +95,8 @@ pub enum LockError {
 /// The right to write a ledger; given back when dropped.
 #[derive(Debug)]
 pub struct LedgerLock {
-    _file: File,
+    file: File,
+    command: String,
 }
 
 impl LedgerLock {
@@ -77,9 +119,20 @@ impl LedgerLock {
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        file.set_len(0).map_err(failed)?;
-        writeln!(file, "{command} {}", std::process::id()).map_err(failed)?;
-        Ok(Self { _file: file })
+        let lock = Self { file, command: command.to_owned() };
+        lock.write_note("").map_err(failed)?;
+        Ok(lock)
+    }
+
+    /// Tells readers how far the holder has come with what. It only advises them, so that a note which
+    /// cannot be written (a full disk) is no failure.
+    pub fn announce(&self, activity: Activity, subject: u64) {
+        let _ = self.write_note(&format!("{} {subject:016x}", activity.name()));
+    }
+
+    fn write_note(&self, state: &str) -> std::io::Result<()> {
+        let note = format!("{} {} {state}", self.command, std::process::id());
+        self.file.write_all_at(format!("{note:<width$}\n", width = NOTE_BYTES - 1).as_bytes(), 0)
     }
 }
 
@@ -87,11 +140,5 @@ impl LedgerLock {
 fn read_holder(file: &mut File) -> Holder {
     let mut text = String::new();
     let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text));
-    let mut words = text.split_whitespace();
-    match (read, words.next()) {
-        (Ok(_), Some(command)) => {
-            Holder { command: command.to_owned(), pid: words.next().and_then(|pid| pid.parse().ok()) }
-        }
-        _ => Holder { command: "unknown".to_owned(), pid: None },
-    }
+    if read.is_ok() { Holder::parse(&text) } else { Holder::parse("") }
 }

@@ -21,7 +21,7 @@ mod tests;
 mod write;
 
 pub use ingest::{Change, FileUpdate, IngestSummary, SeenAccount, SeenFault, SeenLine};
-pub use lock::{Holder, LedgerLock, LockError};
+pub use lock::{Activity, Holder, LedgerLock, LockError};
 pub use open::Ledger;
 pub use read::{LedgerReader, ResponseRecord, SightingRecord};
 pub use schema::SCHEMA_VERSION;

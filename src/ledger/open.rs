@@ -1,7 +1,7 @@
 //! Opening the ledger for writing: folder, file modes, pragmas, migrations.
 
 use super::names::Names;
-use super::{LEDGER_FILE, LedgerError, LedgerLock, schema};
+use super::{Activity, LEDGER_FILE, LedgerError, LedgerLock, schema};
 use rusqlite::Connection;
 use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -16,7 +16,7 @@ pub struct Ledger {
     pub(super) connection: Connection,
     pub(super) names: Names,
     path: PathBuf,
-    _lock: LedgerLock,
+    lock: LedgerLock,
 }
 
 impl Ledger {
@@ -53,12 +53,17 @@ impl Ledger {
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut connection)?;
-        Ok(Self { connection, names: Names::default(), path, _lock: lock })
+        Ok(Self { connection, names: Names::default(), path, lock })
     }
 
     /// Where the ledger's database file is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Tells readers how far the holder of this ledger has come with what.
+    pub fn announce(&self, activity: Activity, subject: u64) {
+        self.lock.announce(activity, subject);
     }
 
     /// Folds the write-ahead log into the database, so that an idle ledger is one small file.

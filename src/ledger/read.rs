@@ -2,13 +2,14 @@
 
 use super::cells::join_cost;
 use super::names::Names;
+use super::reprice::DIGEST;
 use super::row::{COLUMNS, Row, count, flag, read_tokens};
 use super::{LEDGER_FILE, Ledger, LedgerError, schema};
 use crate::domain::{
     Cell, Cost, Cursor, FileStat, ModelKey, Picodollars, Quarter, Response, SessionInfo, SessionKey, Totals,
     UnixMillis, Usd,
 };
-use rusqlite::{Connection, OpenFlags, Row as SqlRow};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row as SqlRow};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -64,15 +65,21 @@ impl LedgerReader {
         if !path.exists() {
             return Err(LedgerError::Missing { path });
         }
-        let connection = Connection::open_with_flags(
-            &path,
-            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )?;
+        let connection = open_read_only(&path)?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
         // One snapshot for all that is read: a daemon may be writing.
         connection.execute_batch("BEGIN")?;
         schema::check_readable(&connection)?;
         Ok(Self { connection })
+    }
+
+    /// Names the price table that the costs in the ledger are by; `None` before anything was priced.
+    pub fn price_digest(&self) -> Result<Option<String>, LedgerError> {
+        let digest = self
+            .connection
+            .query_row("SELECT value FROM meta WHERE key = ?1", [DIGEST], |row| row.get(0))
+            .optional()?;
+        Ok(digest)
     }
 
     /// All cells whose quarter hour begins in `[from, until)`.
@@ -181,6 +188,28 @@ fn read_sighting(row: &SqlRow<'_>) -> rusqlite::Result<SightingRecord> {
         stopped: flags & flag::STOPPED != 0,
         copied: flags & flag::COPIED != 0,
     })
+}
+
+/// Opens a ledger that may lie where nothing can be written. A database with a write-ahead log wants a
+/// shared-memory file beside it; where that cannot be made and nobody writes, it is read without.
+fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    let readable = connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
+    let log = path.with_extension("sqlite-wal");
+    let log_is_empty = std::fs::metadata(&log).map_or(true, |log| log.len() == 0);
+    match readable {
+        Err(error) if log_is_empty && error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen) => {
+            let mut uri = b"file:".to_vec();
+            for byte in path.as_os_str().as_bytes() {
+                uri.extend(format!("%{byte:02x}").bytes());
+            }
+            uri.extend(b"?immutable=1");
+            let uri = OsStr::from_bytes(&uri);
+            Ok(Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?)
+        }
+        _ => Ok(connection),
+    }
 }
 
 impl Ledger {

@@ -6,7 +6,7 @@ use super::{Ledger, LedgerError, Pricing, write};
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
 /// The entry of `meta` that names the price table in force.
-const DIGEST: &str = "price_digest";
+pub(super) const DIGEST: &str = "price_digest";
 
 impl Ledger {
     /// Reprices everything, in one transaction, unless the ledger was priced by the same table before.

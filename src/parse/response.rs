@@ -7,7 +7,7 @@ use super::raw::{List, Maybe};
 use super::records::{Counters, Envelope, Iteration, Message, RawUsage, Record};
 use crate::domain::{
     Attribution, Chain, Geo, MessageKey, ModelName, Part, PartKind, Rank, ResponseLine, Speed, Tier,
-    TokenCounts, UnixMillis, Usage,
+    TokenCounts, UnixMillis, Usage, fnv1a,
 };
 
 /// No context window is a hundredth of this. The cap keeps every sum of money inside its integer.
@@ -214,11 +214,4 @@ fn parts(iterations: &List<Iteration<'_>>, whole: TokenCounts) -> Result<Vec<Par
         parts.append(&mut steps);
     }
     Ok(parts)
-}
-
-/// FNV-1a, 64 bits: names a record that carries no name of its own.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }

@@ -42,7 +42,9 @@ impl Zone {
     /// The machine's zone, given the name that the environment has for it (`TZ` may begin with a colon).
     pub fn of_machine(name: Option<&str>) -> Self {
         let name = name.map(|name| name.trim().trim_start_matches(':'));
-        name.and_then(|name| name.parse().ok()).map_or(Self::Machine, Self::Named)
+        let zone = name.and_then(|name| name.parse().ok()).map_or(Self::Machine, Self::Named);
+        // Debian's name for it.
+        if zone == Self::Named(Tz::Etc__UTC) { Self::UTC } else { zone }
     }
 
     /// The calendar day of an instant.

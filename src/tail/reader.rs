@@ -1,9 +1,9 @@
 //! One file's state machine: from what is known of it to what is new in it.
 
-use super::cursor::{FINGERPRINT_BYTES, file_stat, fingerprint};
+use super::cursor::{FINGERPRINT_BYTES, file_stat};
 use super::lines::Flow;
 use super::{Line, LineReader, TailError};
-use crate::domain::{Cursor, FileStat};
+use crate::domain::{Cursor, FileStat, fnv1a};
 use fs_err as fs;
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -139,5 +139,5 @@ fn still_holds(file: &fs::File, stat: &FileStat, cursor: &Cursor) -> bool {
 fn fingerprint_of(file: &fs::File, offset: u64, length: u64) -> io::Result<u64> {
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
     file.file().read_exact_at(&mut bytes, offset)?;
-    Ok(fingerprint(&bytes))
+    Ok(fnv1a(&bytes))
 }

@@ -26,6 +26,7 @@ pub struct Watcher {
     /// Watched folders with device and inode: a folder that was removed and made again is another one.
     watched: HashMap<PathBuf, (u64, u64)>,
     incomplete: bool,
+    refusal: Option<WatchError>,
 }
 
 impl Watcher {
@@ -36,8 +37,17 @@ impl Watcher {
             Ok(event) => hints(&event).for_each(&sink),
             Err(_) => sink(Hint::Everything),
         };
-        let inner = if force_polling { None } else { notify::recommended_watcher(handler).ok() };
-        Self { incomplete: inner.is_none(), inner, watched: HashMap::new() }
+        let (inner, refusal) = match (force_polling, notify::recommended_watcher(handler)) {
+            (true, _) => (None, None),
+            (false, Ok(watcher)) => (Some(watcher), None),
+            (false, Err(source)) => (None, Some(WatchError::NoEvents { source })),
+        };
+        Self { incomplete: inner.is_none(), inner, watched: HashMap::new(), refusal }
+    }
+
+    /// Why there are no events at all; said once.
+    pub fn refusal(&mut self) -> Option<WatchError> {
+        self.refusal.take()
     }
 
     /// True while every folder is watched; else the caller has to poll.

@@ -48,6 +48,13 @@ pub enum WatchError {
         #[source]
         source: std::io::Error,
     },
+    /// The system gives no file events at all.
+    #[error("file events cannot be had; looking at all folders every few seconds instead")]
+    NoEvents {
+        /// What the system said.
+        #[source]
+        source: notify::Error,
+    },
     /// The system refuses to watch it.
     #[error("{path} cannot be watched; looking at it every few seconds instead")]
     Watch {

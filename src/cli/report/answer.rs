@@ -20,8 +20,25 @@ pub fn run(query: &ReportQuery, settings: &Settings) -> anyhow::Result<ExitCode>
     if !query.no_scan && settings.enabled {
         engine::refresh(settings, "report")?;
     }
+    if !settings.enabled {
+        tracing::warn!("counting is switched off; this is what the ledger has");
+    }
+    warn_of_other_prices(settings, folder)?;
     output::print(&text(query, settings, folder)?)?;
     Ok(ExitCode::Done)
+}
+
+/// Costs are stored. Where nobody could work them out anew, they may be by another table than the one
+/// that these settings ask for.
+fn warn_of_other_prices(settings: &Settings, folder: &Path) -> anyhow::Result<()> {
+    let priced_by = LedgerReader::open(folder)?.price_digest()?;
+    if priced_by.is_some_and(|digest| engine::prices(settings).is_ok_and(|table| table.digest() != digest)) {
+        tracing::warn!(
+            "the costs in the ledger are by other prices than these settings ask for; \
+             a report without --no-scan, or a restart of the daemon with them, applies them"
+        );
+    }
+    Ok(())
 }
 
 /// The report on what the ledger in `folder` has.

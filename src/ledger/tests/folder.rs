@@ -135,14 +135,14 @@ fn a_ledger_has_one_writer_who_is_named_and_gone_when_dropped() {
     let error = LedgerLock::acquire(folder.path(), "scan").unwrap_err();
     let LockError::Held { folder: held, holder } = &error else { panic!("{error}") };
     assert_eq!(held, folder.path());
-    assert_eq!(*holder, Holder { command: "run".to_owned(), pid: Some(std::process::id()) });
-    assert!(holder.follows());
+    assert_eq!(*holder, Holder { command: "run".to_owned(), pid: Some(std::process::id()), ..Holder::default() });
+    assert!(holder.is_daemon());
     assert!(error.to_string().contains(&format!("(run, process {})", std::process::id())), "{error}");
     drop(first);
     let second = LedgerLock::acquire(folder.path(), "scan").unwrap();
     let error = LedgerLock::acquire(folder.path(), "run").unwrap_err();
     assert!(
-        matches!(&error, LockError::Held { holder, .. } if holder.command == "scan" && !holder.follows()),
+        matches!(&error, LockError::Held { holder, .. } if holder.command == "scan" && !holder.is_daemon()),
         "{error}"
     );
     drop(second);
