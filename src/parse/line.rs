@@ -162,11 +162,13 @@ fn salvage(
         return if implausible { Notice::Implausible } else { Notice::Repaired };
     }
     let rest = repaired.as_deref().unwrap_or(rest);
+    let mut read: Option<(Vec<Statement>, bool)> = None;
     for start in record_starts(rest) {
         let Some((fragment, candidate)) = rest.split_at_checked(start) else { continue };
+        let after_result = memmem::find(fragment, b"\"toolUseResult\"").is_some();
         // Valid JSON as far as it goes, holding a tool's result: a whole record in there is what the
         // tool printed, and the line was cut behind it.
-        if truncated && memmem::find(fragment, b"\"toolUseResult\"").is_some() {
+        if truncated && after_result {
             return Notice::Torn;
         }
         let mut found = Vec::new();
@@ -174,11 +176,22 @@ fn salvage(
             read_whole(trim(candidate), context, &mut |s| found.push(s))
             && values > 0
         {
-            found.into_iter().for_each(&mut *sink);
-            return if implausible { Notice::Implausible } else { Notice::TornBeforeRecord };
+            read = Some((found, implausible));
+            // What a tool printed may stand right before the record that was glued on: only the last
+            // one is sure to be a record of its own.
+            if !after_result {
+                break;
+            }
         }
     }
-    if rest.first() == Some(&b'{') { Notice::Torn } else { Notice::Malformed }
+    match read {
+        Some((found, implausible)) => {
+            found.into_iter().for_each(sink);
+            if implausible { Notice::Implausible } else { Notice::TornBeforeRecord }
+        }
+        None if rest.first() == Some(&b'{') => Notice::Torn,
+        None => Notice::Malformed,
+    }
 }
 
 /// Reads the values of text found behind a fragment, if the first is a record with a full envelope: an

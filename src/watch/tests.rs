@@ -4,7 +4,8 @@ use super::hints::hints;
 use super::walk::is_session_log;
 use super::*;
 use notify::event::{
-    AccessKind, CreateKind, DataChange, Event, EventKind, Flag, MetadataKind, ModifyKind, RemoveKind, RenameMode,
+    AccessKind, CreateKind, DataChange, Event, EventKind, Flag, MetadataKind, ModifyKind, RemoveKind,
+    RenameMode,
 };
 use pretty_assertions::assert_eq;
 use std::fs;
@@ -48,8 +49,14 @@ fn session_logs_are_found_at_any_depth_in_order_and_nothing_else() {
         "-b/journal.jsonl",
         "-a/s/tool-results/result.txt",
     ]);
-    let expected =
-        ["-a/.hidden.jsonl", "-a/s.jsonl", "-b/journal.jsonl", "-b/s/subagents/agent-2.jsonl", deep, "top.jsonl"];
+    let expected = [
+        "-a/.hidden.jsonl",
+        "-a/s.jsonl",
+        "-b/journal.jsonl",
+        "-b/s/subagents/agent-2.jsonl",
+        deep,
+        "top.jsonl",
+    ];
     assert_eq!(found(root.path()), expected);
 }
 

@@ -1,7 +1,7 @@
 //! What the path of a log says.
 
-use crate::collect::plan::{is_agent_file, session_of};
 use super::*;
+use crate::collect::plan::{is_agent_file, session_of};
 use pretty_assertions::assert_eq;
 
 #[test]

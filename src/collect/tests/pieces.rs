@@ -32,8 +32,7 @@ fn a_long_file_that_is_rewritten_keeps_the_places_of_all_its_pieces() {
     let places = sandbox.places();
     assert_eq!(places.len(), 20_000);
     for (number, (id, seen)) in places.iter().enumerate() {
-        let expected =
-            if number < 10_000 { vec![format!("a.jsonl:{}", number * width)] } else { Vec::new() };
+        let expected = if number < 10_000 { vec![format!("a.jsonl:{}", number * width)] } else { Vec::new() };
         assert_eq!(*seen, expected, "{id}");
     }
 }
@@ -99,10 +98,13 @@ fn a_record_that_others_were_glued_to_counted_early_counts_no_more_for_it() {
 #[test]
 fn what_is_wrong_with_a_line_is_said_with_its_place_and_kept() {
     let mut sandbox = Sandbox::new();
-    sandbox.collector().reload(OneEach, CollectOptions {
-        tail: TailOptions { max_line_bytes: 1_000 },
-        ..CollectOptions::default()
-    }).unwrap();
+    sandbox
+        .collector()
+        .reload(
+            OneEach,
+            CollectOptions { tail: TailOptions { max_line_bytes: 1_000 }, ..CollectOptions::default() },
+        )
+        .unwrap();
     let long = format!("{{\"usage\":\"{}\"}}", "x".repeat(300_000));
     let texts = ["oops\n", &line("A", 1), &long, "\n", &line("B", 1)[..90], "\n", &line("C", 1)];
     sandbox.write("a.jsonl", &texts.concat());

@@ -9,16 +9,17 @@ use proptest::sample::select;
 /// Lines from few values, so that ties of every length are common.
 fn line() -> impl Strategy<Value = ResponseLine> {
     let small = 0_u64..3;
-    let usage = (small.clone(), small, any::<bool>(), any::<bool>()).prop_map(|(input, output, fast, advised)| {
-        let tokens = TokenCounts { input, output, ..TokenCounts::default() };
-        let part = Part { kind: PartKind::Advisor, model: None, tokens };
-        Usage {
-            tokens,
-            speed: if fast { Speed::Fast } else { Speed::Standard },
-            parts: if advised { vec![part] } else { Vec::new() },
-            ..Usage::default()
-        }
-    });
+    let usage =
+        (small.clone(), small, any::<bool>(), any::<bool>()).prop_map(|(input, output, fast, advised)| {
+            let tokens = TokenCounts { input, output, ..TokenCounts::default() };
+            let part = Part { kind: PartKind::Advisor, model: None, tokens };
+            Usage {
+                tokens,
+                speed: if fast { Speed::Fast } else { Speed::Standard },
+                parts: if advised { vec![part] } else { Vec::new() },
+                ..Usage::default()
+            }
+        });
     let rank = (any::<bool>(), any::<bool>(), (0_i64..3).prop_map(UnixMillis));
     let paid = (any::<bool>(), select(vec!["one", "two", "three"]));
     let written_by = (select(vec!["opus", "haiku"]), select(vec![None, Some("2.1.330")]));
@@ -95,7 +96,8 @@ fn the_rank_goes_output_then_main_chain_then_stop_reason_then_newest() {
 
 #[test]
 fn an_original_line_pays_however_late_and_of_copies_the_earliest() {
-    let paid = |copied, at, session: &str| Attribution { copied, at: UnixMillis(at), session: session.into() };
+    let paid =
+        |copied, at, session: &str| Attribution { copied, at: UnixMillis(at), session: session.into() };
     let best_first = [paid(false, 9, "z"), paid(true, 1, "b"), paid(true, 1, "c"), paid(true, 2, "a")];
     assert!(best_first.is_sorted_by(|one, other| one < other));
 }
@@ -103,5 +105,8 @@ fn an_original_line_pays_however_late_and_of_copies_the_earliest() {
 #[test]
 fn quarters_before_1970_are_quarters_too() {
     let quarter = |at| UnixMillis(at).quarter();
-    assert_eq!([quarter(-1), quarter(0), quarter(899_999), quarter(900_000)].map(|q: Quarter| q.0), [-1, 0, 0, 1]);
+    assert_eq!(
+        [quarter(-1), quarter(0), quarter(899_999), quarter(900_000)].map(|q: Quarter| q.0),
+        [-1, 0, 0, 1]
+    );
 }

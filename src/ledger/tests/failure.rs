@@ -73,7 +73,11 @@ fn a_failure_at_any_table_takes_back_all_tables() {
         let error = sandbox.ledger().ingest(updates(), &Rates::default()).unwrap_err();
         assert!(matches!(error, LedgerError::Sqlite(_)), "{table}: {error}");
         assert_eq!(DUMP.map(|sql| sandbox.query(sql)), before, "{table}");
-        sandbox.ledger().connection.execute_batch("DROP TRIGGER full_INSERT; DROP TRIGGER full_UPDATE").unwrap();
+        sandbox
+            .ledger()
+            .connection
+            .execute_batch("DROP TRIGGER full_INSERT; DROP TRIGGER full_UPDATE")
+            .unwrap();
         let summary = sandbox.ingest(updates());
         assert_eq!((summary.new_responses, summary.raised_responses), (2, 1), "{table}");
         assert_eq!(sandbox.cells(), sandbox.sums(), "{table}");
@@ -92,7 +96,8 @@ fn a_repricing_that_fails_keeps_the_old_prices_and_is_done_the_next_time() {
     sandbox.ingest_lines(0, vec![line("msg_01A", "one", 0, 1)]);
     let before = sandbox.contents();
     let dearer = Rates { picodollars: 7_000_000, digest: "seven", ..Rates::default() };
-    let trigger = "CREATE TEMP TRIGGER full BEFORE INSERT ON main.cell BEGIN SELECT RAISE (ABORT, 'full'); END";
+    let trigger =
+        "CREATE TEMP TRIGGER full BEFORE INSERT ON main.cell BEGIN SELECT RAISE (ABORT, 'full'); END";
     sandbox.ledger().connection.execute_batch(trigger).unwrap();
     sandbox.ledger().reprice(&dearer).unwrap_err();
     assert_eq!(sandbox.contents(), before);

@@ -70,9 +70,10 @@ fn a_moved_file_takes_its_places_along() {
     };
     sandbox.ingest(vec![moved]);
     assert_eq!(sandbox.query(PLACES), ["b.jsonl 0 msg_01A", "b.jsonl 200 msg_01B"]);
-    assert_eq!(sandbox.query("SELECT path, f.offset FROM fault AS f JOIN file ON file.id = f.file"), [
-        "b.jsonl 100"
-    ]);
+    assert_eq!(
+        sandbox.query("SELECT path, f.offset FROM fault AS f JOIN file ON file.id = f.file"),
+        ["b.jsonl 100"]
+    );
     let cursors = sandbox.ledger().cursors().unwrap();
     assert_eq!(cursors.len(), 1, "{cursors:?}");
     assert_eq!(sandbox.responses().len(), 3, "what stood in the file that was overwritten stays counted");

@@ -34,9 +34,8 @@ fn only_what_has_another_cost_is_counted() {
     let mut sandbox = Sandbox::new();
     let unknown = ResponseLine { model: ModelName("new?".into()), ..line("msg_01B", "one", 0, 1) };
     sandbox.ingest_lines(0, vec![line("msg_01A", "one", 0, 1), unknown]);
-    let mut reprice = |digest, unpriced| {
-        sandbox.ledger().reprice(&Rates { digest, unpriced, ..Rates::default() }).unwrap()
-    };
+    let mut reprice =
+        |digest, unpriced| sandbox.ledger().reprice(&Rates { digest, unpriced, ..Rates::default() }).unwrap();
     assert_eq!(reprice("first", "?"), Some(0), "the same prices under another name");
     assert_eq!(reprice("first", "none"), None, "the name is known");
     assert_eq!(reprice("second", "none"), Some(1), "the unknown model has a price now");
