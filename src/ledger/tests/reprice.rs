@@ -46,7 +46,9 @@ fn only_what_has_another_cost_is_counted() {
 fn sums_beyond_what_picodollars_hold_are_exact() {
     let mut sandbox = Sandbox::new();
     let mut lines: Vec<_> = (0..3).map(|n| line(&format!("msg_01{n}"), "one", 0, 1)).collect();
-    lines.iter_mut().for_each(|line| line.usage.tokens.input = 90_000_000);
+    for line in &mut lines {
+        line.usage.tokens.input = 90_000_000;
+    }
     let dear = Rates { picodollars: 100_000_000_000, ..Rates::default() };
     sandbox.ledger().ingest(vec![update("a.jsonl", 0, lines)], &dear).unwrap();
     let (totals, ..) = sandbox.cells().into_values().next().unwrap();

@@ -19,8 +19,7 @@ fn ids(said: &[Statement]) -> Vec<&str> {
     said.iter()
         .map(|statement| match statement {
             Statement::Response(line) => match &line.key {
-                MessageKey::Global(id) => id.as_str(),
-                MessageKey::Aliases { id, .. } => id.as_str(),
+                MessageKey::Global(id) | MessageKey::Aliases { id, .. } => id.as_str(),
             },
             Statement::Account(_) => "account",
         })
