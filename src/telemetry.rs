@@ -4,6 +4,10 @@
 //! write to stdout, which carries results only. A log line that cannot be written (stderr closed, disk
 //! full) is dropped: logging never ends the program. Setting up fails only when it is done twice.
 
+mod shown;
+
+pub use shown::{Chain, shown};
+
 use crate::domain::{Clock, SystemClock};
 use std::fmt;
 use std::io::IsTerminal;
@@ -279,31 +283,6 @@ impl FormatTime for LineTime {
         } else {
             writer.write_str(&now.to_rfc3339())
         }
-    }
-}
-
-/// A text from outside, such as a path, as a terminal may show it: control characters, which could move
-/// the cursor or forge a line of the log, are written as escapes.
-pub fn shown(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_control() { safe.extend(letter.escape_default()) } else { safe.push(letter) }
-    }
-    safe
-}
-
-/// An error with its causes, on one line, safe to show.
-pub struct Chain<'a>(pub &'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&shown(&self.0.to_string()))?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {}", shown(&error.to_string()))?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }
 

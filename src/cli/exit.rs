@@ -9,6 +9,7 @@ use super::explain::UnknownId;
 use super::output::OutputError;
 use crate::collect::CollectError;
 use crate::config::ConfigError;
+use crate::daemon::DaemonError;
 use crate::ledger::{LedgerError, LockError};
 use crate::price::PriceError;
 use crate::report::ReportError;
@@ -127,6 +128,9 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<
     if let Some(CollectError::Ledger(error)) = error.downcast_ref::<CollectError>() {
         return Some(ledger_verdict(error));
     }
+    if let Some(DaemonError::Ledger(error)) = error.downcast_ref::<DaemonError>() {
+        return Some(ledger_verdict(error));
+    }
     if let Some(error) = error.downcast_ref::<LedgerError>() {
         return Some(ledger_verdict(error));
     }
@@ -163,7 +167,15 @@ fn ledger_verdict(error: &LedgerError) -> (ExitCode, Option<String>) {
         LedgerError::NotALedger => {
             (ExitCode::Ledger, Some("name another folder with --state-dir DIR".to_owned()))
         }
-        LedgerError::Sqlite(_) => (ExitCode::Ledger, None),
+        LedgerError::Sqlite(_) => {
+            let help = "the ledger is damaged: move ledger.sqlite and what is named like it elsewhere and run \
+                        `tallyd scan`, which counts again what is in the logs; keep the damaged files, they may \
+                        hold what the logs have lost";
+            (ExitCode::Ledger, error.is_damaged().then(|| help.to_owned()))
+        }
+        LedgerError::Gone { .. } => {
+            (ExitCode::Ledger, Some("start tallyd again: it makes a new ledger from the logs".to_owned()))
+        }
     }
 }
 

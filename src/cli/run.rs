@@ -5,7 +5,7 @@ use super::report::{self, ReportKind, ReportQuery};
 use super::{engine, output};
 use crate::collect::PassSummary;
 use crate::config::{ConfigError, Settings};
-use crate::daemon::{self, Daemon, Reloaded};
+use crate::daemon::{Daemon, Process, Reloaded};
 use crate::watch::FollowOptions;
 use clap::Args;
 use std::io::IsTerminal;
@@ -35,11 +35,12 @@ pub type Reload = Box<dyn Fn() -> Result<Settings, ConfigError> + Send + Sync>;
 
 /// Follows the logs until a signal says to stop.
 pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Result<ExitCode> {
+    let process = Process::new()?;
     if !settings.enabled {
         tracing::warn!(
             "counting is switched off (TOKEN_TRACKING_ENABLED or `enabled`): nothing is read, nothing is written"
         );
-        daemon::wait_for_end()?;
+        process.wait_for_end();
         return Ok(ExitCode::Done);
     }
     let collector = engine::open(settings, "run")?;
@@ -59,7 +60,7 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
         reload: Box::new(move || reloaded(&reload, &before).map_err(|error| format!("{error:#}"))),
         on_ready: Box::new(move |summary| greet(&at_start, summary)),
     };
-    daemon.run()?;
+    daemon.run(process)?;
     Ok(ExitCode::Done)
 }
 

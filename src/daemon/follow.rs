@@ -3,9 +3,9 @@
 use super::DaemonError;
 use super::pending::Pending;
 use super::worker::{Outcome, Work, Worker};
-use crate::collect::{CollectOptions, Collector, FileReport, PassSummary, TablePricing};
+use crate::collect::{CollectError, CollectOptions, Collector, FileReport, PassSummary, TablePricing};
 use crate::domain::Usd;
-use crate::ledger::Change;
+use crate::ledger::{Change, LedgerError};
 use crate::telemetry::{Chain, shown};
 use crate::watch::{FollowOptions, Hint};
 use futures_util::StreamExt;
@@ -63,13 +63,43 @@ enum Order {
 /// What the worker sends back.
 enum Answer {
     Worked(Outcome),
-    Reloaded(Result<Option<u64>, crate::collect::CollectError>),
+    Reloaded(Result<Option<u64>, CollectError>),
+}
+
+/// A process that has taken its signals in hand: from here on none ends it out of order.
+pub struct Process {
+    runtime: tokio::runtime::Runtime,
+    signals: Signals,
+}
+
+impl Process {
+    /// Sets up the runtime and takes SIGTERM, SIGINT and SIGHUP. To be called before anything is opened.
+    pub fn new() -> Result<Self, DaemonError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| DaemonError::SetUp { what: "the runtime", source })?;
+        let inside = runtime.enter();
+        let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+            .map_err(|source| DaemonError::SetUp { what: "signal handling", source })?;
+        drop(inside);
+        Ok(Self { runtime, signals })
+    }
+
+    /// Waits for SIGTERM or SIGINT and does nothing else: counting is switched off.
+    pub fn wait_for_end(mut self) {
+        self.runtime.block_on(async {
+            while let Some(SIGHUP) = self.signals.next().await {
+                tracing::info!("counting stays switched off; to reload that setting, start tallyd anew");
+            }
+        });
+    }
 }
 
 impl Daemon {
     /// Follows the logs until SIGTERM or SIGINT.
-    pub fn run(self) -> Result<(), DaemonError> {
-        let runtime = runtime()?;
+    pub fn run(self, process: Process) -> Result<(), DaemonError> {
+        let Process { runtime, signals } = process;
         let Self { collector, follow, reload, on_ready } = self;
         let (hint_sender, hints) = unbounded_channel();
         let (order_sender, orders) = std_mpsc::channel();
@@ -89,38 +119,12 @@ impl Daemon {
             next_walk: after(Duration::ZERO),
             on_ready: Some(on_ready),
         };
-        let result = runtime.block_on(state.turn(hints, answers, &reload));
+        let result = runtime.block_on(state.turn(signals, hints, answers, &reload));
         // No more orders: the worker ends after the one it is at.
         drop(state);
         thread.join().map_err(|_| DaemonError::WorkerGone)?;
         result
     }
-}
-
-/// Waits for SIGTERM or SIGINT and does nothing else: counting is switched off.
-pub fn wait_for_end() -> Result<(), DaemonError> {
-    runtime()?.block_on(async {
-        let mut signals = signals()?;
-        while let Some(signal) = signals.next().await {
-            if signal != SIGHUP {
-                break;
-            }
-            tracing::info!("counting stays switched off; to reload that setting, start tallyd anew");
-        }
-        Ok(())
-    })
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|source| DaemonError::SetUp { what: "the runtime", source })
-}
-
-fn signals() -> Result<Signals, DaemonError> {
-    Signals::new([SIGTERM, SIGINT, SIGHUP])
-        .map_err(|source| DaemonError::SetUp { what: "signal handling", source })
 }
 
 /// The worker's thread: one order after the other, until there are no more.
@@ -154,11 +158,11 @@ struct Loop {
 impl Loop {
     async fn turn(
         &mut self,
+        mut signals: Signals,
         mut hints: UnboundedReceiver<Hint>,
         mut answers: UnboundedReceiver<Answer>,
         reload: &Reload,
     ) -> Result<(), DaemonError> {
-        let mut signals = signals()?;
         self.pending.add(Hint::Everything);
         loop {
             self.dispatch()?;
@@ -169,7 +173,7 @@ impl Loop {
                     Some(signal) => return self.end(signal, answers).await,
                     None => return Ok(()),
                 },
-                answer = answers.recv() => self.answered(answer.ok_or(DaemonError::WorkerGone)?),
+                answer = answers.recv() => self.answered(answer.ok_or(DaemonError::WorkerGone)?)?,
                 Some(hint) = hints.recv() => {
                     self.pending.add(hint);
                     while let Ok(hint) = hints.try_recv() {
@@ -198,11 +202,11 @@ impl Loop {
         Ok(())
     }
 
-    fn answered(&mut self, answer: Answer) {
+    fn answered(&mut self, answer: Answer) -> Result<(), DaemonError> {
         match answer {
             Answer::Worked(outcome) => {
                 self.busy = false;
-                self.worked(outcome);
+                self.worked(outcome)?;
             }
             Answer::Reloaded(Ok(repriced)) => {
                 tracing::info!(repriced = repriced.unwrap_or(0), "reloaded settings and prices");
@@ -212,9 +216,10 @@ impl Loop {
                 tracing::error!(error = %error, "new prices could not be applied; the next SIGHUP tries again");
             }
         }
+        Ok(())
     }
 
-    fn worked(&mut self, outcome: Outcome) {
+    fn worked(&mut self, outcome: Outcome) -> Result<(), DaemonError> {
         for problem in &outcome.problems {
             tracing::warn!(error = %Chain(problem), "folder");
         }
@@ -231,6 +236,7 @@ impl Loop {
                     tracing::info!("following");
                 }
             }
+            Err(CollectError::Ledger(error @ LedgerError::Gone { .. })) => return Err(error.into()),
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 let pause = Duration::from_secs(1 << self.failures.min(6)).min(LONGEST_PAUSE);
@@ -242,6 +248,7 @@ impl Loop {
                 self.pending.add(Hint::Everything);
             }
         }
+        Ok(())
     }
 
     fn reload(&mut self, reload: &Reload) -> Result<(), DaemonError> {
@@ -259,11 +266,11 @@ impl Loop {
         let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
         tracing::info!(signal = name, "ending");
         while self.busy {
-            self.answered(answers.recv().await.ok_or(DaemonError::WorkerGone)?);
+            self.answered(answers.recv().await.ok_or(DaemonError::WorkerGone)?)?;
         }
         self.dispatch()?;
         while self.busy {
-            self.answered(answers.recv().await.ok_or(DaemonError::WorkerGone)?);
+            self.answered(answers.recv().await.ok_or(DaemonError::WorkerGone)?)?;
         }
         Ok(())
     }

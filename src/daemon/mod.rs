@@ -10,7 +10,7 @@ mod pending;
 mod worker;
 
 pub(crate) use follow::tell_report;
-pub use follow::{Daemon, OnReady, Reload, Reloaded, wait_for_end};
+pub use follow::{Daemon, OnReady, Process, Reload, Reloaded};
 
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,9 @@ pub enum DaemonError {
         #[source]
         source: std::io::Error,
     },
+    /// The ledger is gone, and what would be written to it with it.
+    #[error(transparent)]
+    Ledger(#[from] crate::ledger::LedgerError),
     /// The thread that writes the ledger ended before it was told to.
     #[error("the thread that writes the ledger is gone")]
     WorkerGone,

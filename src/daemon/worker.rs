@@ -78,6 +78,7 @@ impl Worker {
     }
 
     fn everything(&mut self, problems: &mut Vec<WatchError>) -> Result<PassSummary, CollectError> {
+        self.collector.ledger().check_in_place()?;
         self.watcher.forget_missing();
         self.has_links = false;
         let mut all = Tree::default();

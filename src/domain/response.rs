@@ -118,8 +118,8 @@ pub enum MessageKey {
 pub struct Chain {
     /// Names that a response is looked for under, but does not get.
     pub looks_for: Vec<String>,
-    /// The name under which the response waits for the line that this one continues.
-    pub awaits: String,
+    /// The name under which the response waits for the line that this one continues, if it does.
+    pub awaits: Option<String>,
 }
 
 /// Which of several lines supplies the usage: the greatest. A function of the line alone.

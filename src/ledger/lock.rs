@@ -59,7 +59,7 @@ impl Holder {
     }
 
     fn parse(note: &str) -> Self {
-        let mut words = note.split_whitespace();
+        let mut words = note.lines().next().unwrap_or_default().split_whitespace();
         let command = words.next().unwrap_or("unknown").to_owned();
         let pid = words.next().and_then(|pid| pid.parse().ok());
         let word = words.next();

@@ -74,6 +74,12 @@ pub enum LedgerError {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// The ledger was deleted or replaced while it was open.
+    #[error("the ledger {path} was deleted or replaced while it was in use")]
+    Gone {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// The state folder or a file in it cannot be made or read.
     #[error("{path} cannot be made or opened")]
     Folder {
@@ -98,6 +104,17 @@ impl LedgerError {
                 Some(DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure | ReadOnly)
             ),
             Self::Folder { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// True where the database itself is broken.
+    pub fn is_damaged(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match self {
+            Self::Sqlite(error) => {
+                matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+            }
             _ => false,
         }
     }

@@ -4,7 +4,7 @@ use super::names::Names;
 use super::{Activity, LEDGER_FILE, LedgerError, LedgerLock, schema};
 use rusqlite::Connection;
 use std::fs::{DirBuilder, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// How long a statement waits for another connection's lock.
@@ -16,6 +16,7 @@ pub struct Ledger {
     pub(super) connection: Connection,
     pub(super) names: Names,
     path: PathBuf,
+    identity: Option<(u64, u64)>,
     lock: LedgerLock,
 }
 
@@ -53,12 +54,21 @@ impl Ledger {
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut connection)?;
-        Ok(Self { connection, names: Names::default(), path, lock })
+        Ok(Self { connection, names: Names::default(), identity: file_identity(&path), path, lock })
     }
 
     /// Where the ledger's database file is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Fails where the file is no longer the one that was opened: what is written now would be lost.
+    pub fn check_in_place(&self) -> Result<(), LedgerError> {
+        if file_identity(&self.path) == self.identity {
+            Ok(())
+        } else {
+            Err(LedgerError::Gone { path: self.path.clone() })
+        }
     }
 
     /// Tells readers how far the holder of this ledger has come with what.
@@ -71,4 +81,9 @@ impl Ledger {
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
+}
+
+/// Device and inode of a file; `None` where there is none.
+fn file_identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }

@@ -91,7 +91,7 @@ impl PendingResponses {
             });
         }
         let position = self.merge_or_add(known, message_id, false, line);
-        for alias in aliases.iter().chain(chain.map(|chain| &chain.awaits)) {
+        for alias in aliases.iter().chain(chain.and_then(|chain| chain.awaits.as_ref())) {
             if self.by_alias.get(alias).map(|at| self.resolve(*at)) != Some(position) {
                 self.by_alias.insert(alias.clone(), position);
                 self.new_aliases.push((alias.clone(), position));

@@ -8,6 +8,10 @@ use serde_json::Deserializer;
 use serde_json::error::Category;
 use std::borrow::Cow;
 
+/// A record nests only so deep: behind a fragment of one, more starts than this that are no whole values
+/// are not records.
+const SALVAGE_TRIES: usize = 64;
+
 /// What is known of a line from where it stands; used only where the line itself does not say.
 #[derive(Clone, Copy, Debug)]
 pub struct LineContext<'a> {
@@ -162,31 +166,55 @@ fn salvage(
         return if implausible { Notice::Implausible } else { Notice::Repaired };
     }
     let rest = repaired.as_deref().unwrap_or(rest);
+    let result_at = memmem::find(rest, b"\"toolUseResult\"").unwrap_or(rest.len());
+    let mut read: Option<(Vec<Statement>, bool)> = None;
+    let mut tries = 0;
     for start in record_starts(rest) {
-        let Some((fragment, candidate)) = rest.split_at_checked(start) else { continue };
+        let Some(candidate) = rest.get(start..) else { continue };
+        let after_result = result_at < start;
         // Valid JSON as far as it goes, holding a tool's result: a whole record in there is what the
         // tool printed, and the line was cut behind it.
-        if truncated && memmem::find(fragment, b"\"toolUseResult\"").is_some() {
+        if truncated && after_result {
             return Notice::Torn;
         }
         let mut found = Vec::new();
-        if let Ending::Clean { values, implausible } =
-            read_whole(trim(candidate), context, &mut |s| found.push(s))
+        let ending = read_whole(trim(candidate), context, &mut |s| found.push(s));
+        // Such a try may have read the line to its end: a few are enough for any record that was cut off.
+        tries += usize::from(matches!(ending, Ending::Broken { .. }));
+        if tries > SALVAGE_TRIES {
+            break;
+        }
+        if let Ending::Clean { values, implausible } = ending
             && values > 0
         {
-            found.into_iter().for_each(&mut *sink);
-            return if implausible { Notice::Implausible } else { Notice::TornBeforeRecord };
+            read = Some((found, implausible));
+            // What a tool printed may stand right before the record that was glued on: only the last
+            // one is sure to be a record of its own.
+            if !after_result {
+                break;
+            }
         }
     }
-    if rest.first() == Some(&b'{') { Notice::Torn } else { Notice::Malformed }
+    match read {
+        Some((found, implausible)) => {
+            found.into_iter().for_each(sink);
+            if implausible { Notice::Implausible } else { Notice::TornBeforeRecord }
+        }
+        None if rest.first() == Some(&b'{') => Notice::Torn,
+        None => Notice::Malformed,
+    }
 }
 
 /// Reads the values of text found behind a fragment, if the first is a record with a full envelope: an
 /// object nested in a record that was cut off has none.
 fn read_whole(bytes: &[u8], context: LineContext<'_>, sink: &mut impl FnMut(Statement)) -> Ending {
-    let first = Deserializer::from_slice(bytes).into_iter::<super::raw::Maybe<Record<'_>>>().next();
-    let whole = matches!(first, Some(Ok(super::raw::Maybe(Some(record)))) if record.has_envelope());
-    if whole { read_values(bytes, context, sink) } else { Ending::Broken { at: 0, truncated: false } }
+    match Deserializer::from_slice(bytes).into_iter::<super::raw::Maybe<Record<'_>>>().next() {
+        Some(Ok(super::raw::Maybe(Some(record)))) if record.has_envelope() => {
+            read_values(bytes, context, sink)
+        }
+        Some(Err(_)) => Ending::Broken { at: 0, truncated: false },
+        _ => Ending::Clean { values: 0, implausible: false },
+    }
 }
 
 /// Where a record may begin inside a broken line: its writers begin it with one of these keys.

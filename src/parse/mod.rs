@@ -10,6 +10,8 @@ mod line;
 mod raw;
 mod records;
 mod response;
+#[cfg(test)]
+mod tests;
 
 pub use line::{LineContext, Notice, parse_line, parse_unfinished};
 

@@ -105,11 +105,13 @@ fn gateway_key(id: &str, envelope: &Envelope<'_>, session: &str) -> MessageKey {
     let request = envelope.request_id.get().map(|request| format!("r:{id}:{request}"));
     let line = envelope.uuid.get().map(|uuid| format!("v:{id}:{uuid}"));
     let by_session = unique || (request.is_none() && line.is_none());
-    let chain = match (&request, unique, envelope.parent_uuid.get(), envelope.uuid.get()) {
-        (None, false, Some(parent), Some(uuid)) => Some(Chain {
-            looks_for: vec![format!("v:{id}:{parent}"), format!("w:{id}:{uuid}")],
-            awaits: format!("w:{id}:{parent}"),
-        }),
+    let chain = match (&request, unique, envelope.uuid.get()) {
+        (None, false, Some(uuid)) => {
+            let parent = envelope.parent_uuid.get();
+            let continued = parent.map(|parent| format!("v:{id}:{parent}"));
+            let looks_for = continued.into_iter().chain([format!("w:{id}:{uuid}")]).collect();
+            Some(Chain { looks_for, awaits: parent.map(|parent| format!("w:{id}:{parent}")) })
+        }
         _ => None,
     };
     let names =
@@ -179,6 +181,27 @@ fn tokens(counters: &Counters) -> Result<TokenCounts, ImplausibleCount> {
     })
 }
 
+/// True where the steps add up to the whole. Entries may lack the break-down of cache writes, which then
+/// count as 5-minute ones: where the whole has writes of one life time only, the steps' are of the same.
+fn split_like(steps: &mut [Part], sum: TokenCounts, whole: TokenCounts) -> bool {
+    if sum == whole {
+        return true;
+    }
+    let one_hour = whole.cache_write_5m == 0;
+    let of_one_kind = one_hour || whole.cache_write_1h == 0;
+    let unsplit =
+        |tokens: TokenCounts| (tokens.input, tokens.output, tokens.cache_write(), tokens.cache_read);
+    if !of_one_kind || unsplit(sum) != unsplit(whole) {
+        return false;
+    }
+    for step in steps {
+        let written = step.tokens.cache_write();
+        let (five_minutes, hour) = if one_hour { (0, written) } else { (written, 0) };
+        step.tokens = TokenCounts { cache_write_5m: five_minutes, cache_write_1h: hour, ..step.tokens };
+    }
+    true
+}
+
 /// The count, if a response can have it.
 fn plausible(count: u64) -> Result<u64, ImplausibleCount> {
     if count <= MAX_TOKENS { Ok(count) } else { Err(ImplausibleCount) }
@@ -210,7 +233,7 @@ fn parts(iterations: &List<Iteration<'_>>, whole: TokenCounts) -> Result<Vec<Par
             parts.push(part);
         }
     }
-    if steps.len() > 1 && sum == whole {
+    if steps.len() > 1 && split_like(&mut steps, sum, whole) {
         parts.append(&mut steps);
     }
     Ok(parts)

@@ -35,24 +35,29 @@ pub(super) struct Window {
     pub(super) last: UnixMillis,
 }
 
-/// The windows that cells make, oldest first, with what was used in each.
-pub(super) fn windows(mut cells: Vec<&Cell>, length: BlockLength) -> Vec<(Window, Group)> {
+/// The windows that cells make, oldest first, with what was used in each by the cells that `counts`
+/// picks. Windows are an account's: all cells together say where they begin, whichever are asked for.
+pub(super) fn windows(
+    mut cells: Vec<&Cell>,
+    length: BlockLength,
+    counts: impl Fn(&Cell) -> bool,
+) -> Vec<(Window, Group)> {
     cells.sort_by_key(|cell| cell.quarter);
     let mut found: Vec<(Window, Group)> = Vec::new();
     for cell in cells {
-        match found.last_mut() {
-            Some((window, group)) if cell.quarter.start() < window.end => {
-                window.first = window.first.min(cell.first);
-                window.last = window.last.max(cell.last);
-                group.add(cell);
-            }
-            _ => {
-                let mut group = Group::default();
-                group.add(cell);
-                found.push((Window::of(cell, length), group));
-            }
+        if found.last().is_none_or(|(window, _)| cell.quarter.start() >= window.end) {
+            found.push((Window::of(cell, length), Group::default()));
+        }
+        if let Some((window, group)) = found.last_mut()
+            && counts(cell)
+        {
+            let is_first = group.is_empty();
+            window.first = if is_first { cell.first } else { window.first.min(cell.first) };
+            window.last = if is_first { cell.last } else { window.last.max(cell.last) };
+            group.add(cell);
         }
     }
+    found.retain(|(_, group)| !group.is_empty());
     found
 }
 

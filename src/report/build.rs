@@ -64,10 +64,10 @@ pub fn build(data: &ReportData, request: &Request) -> Result<Report, ReportError
     let directory = Directory::new(&data.sessions);
     let chosen = chosen_sessions(&directory, request)?;
     let builder = Builder { request, directory, models: Models::new(&data.models) };
-    let cells =
-        data.cells.iter().filter(|cell| chosen.as_ref().is_none_or(|keys| keys.contains(&cell.session)));
+    let is_chosen = |cell: &Cell| chosen.as_ref().is_none_or(|keys| keys.contains(&cell.session));
+    let cells = data.cells.iter().filter(|cell| is_chosen(cell));
     let (body, totals) = match &request.kind {
-        Kind::Blocks(options) => builder.blocks(cells, options),
+        Kind::Blocks(options) => builder.blocks(&data.cells, is_chosen, options),
         Kind::Daily if request.instances => builder.instances(cells),
         kind => builder.rows(cells, kind),
     };
@@ -147,10 +147,15 @@ impl Builder<'_> {
         (Body::Projects(projects), totals)
     }
 
-    fn blocks<'c>(&self, cells: impl Iterator<Item = &'c Cell>, options: &BlockOptions) -> (Body, Group) {
+    fn blocks(
+        &self,
+        cells: &[Cell],
+        is_chosen: impl Fn(&Cell) -> bool,
+        options: &BlockOptions,
+    ) -> (Body, Group) {
         let mut blocks: Vec<(Block, Group)> = Vec::new();
         let mut before: Option<Window> = None;
-        for (window, group) in windows(cells.collect(), options.length) {
+        for (window, group) in windows(cells.iter().collect(), options.length, is_chosen) {
             let gap = before.and_then(|before| Block::gap(&before, &window, options.length));
             blocks.extend(gap.map(|gap| (gap, Group::default())));
             blocks.push((Block::new(&window, group.sums(&self.models), self.request.now), group));

@@ -124,6 +124,11 @@ impl Default for Group {
 }
 
 impl Group {
+    /// True before anything was added.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
     /// Adds a cell.
     pub(super) fn add(&mut self, cell: &Cell) {
         self.sessions.insert(cell.session);

@@ -128,7 +128,8 @@ impl LogFile {
 fn still_holds(file: &fs::File, stat: &FileStat, cursor: &Cursor) -> bool {
     // Written to without growing: changed in place, where no fingerprint may lie.
     let rewritten = stat.same_file(&cursor.stat) && stat.size == cursor.stat.size && *stat != cursor.stat;
-    if rewritten || stat.size < cursor.offset {
+    // Another file under the name: copied over by a tool, which may have changed it anywhere.
+    if rewritten || !stat.same_file(&cursor.stat) || stat.size < cursor.offset {
         return false;
     }
     let length = cursor.offset.min(FINGERPRINT_BYTES);

@@ -22,7 +22,7 @@ fn aliases() -> impl Strategy<Value = MessageKey> {
 
 /// The place of a line that continues the line named so.
 fn chain(follows: &str) -> Chain {
-    Chain { looks_for: vec![follows.to_owned()], awaits: format!("awaits {follows}") }
+    Chain { looks_for: vec![follows.to_owned()], awaits: Some(format!("awaits {follows}")) }
 }
 
 /// A response as the model has it: its names, its lines' offsets and what they merge to.

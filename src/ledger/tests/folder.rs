@@ -135,7 +135,10 @@ fn a_ledger_has_one_writer_who_is_named_and_gone_when_dropped() {
     let error = LedgerLock::acquire(folder.path(), "scan").unwrap_err();
     let LockError::Held { folder: held, holder } = &error else { panic!("{error}") };
     assert_eq!(held, folder.path());
-    assert_eq!(*holder, Holder { command: "run".to_owned(), pid: Some(std::process::id()), ..Holder::default() });
+    assert_eq!(
+        *holder,
+        Holder { command: "run".to_owned(), pid: Some(std::process::id()), ..Holder::default() }
+    );
     assert!(holder.is_daemon());
     assert!(error.to_string().contains(&format!("(run, process {})", std::process::id())), "{error}");
     drop(first);
@@ -155,7 +158,17 @@ fn what_stands_in_a_lock_file_excludes_nobody() {
     for text in ["", "run 1\n", "a very long line of somebody else's\n", "\u{fffd}"] {
         fs::write(&file, text).unwrap();
         let lock = LedgerLock::acquire(folder.path(), "scan").unwrap();
-        assert_eq!(fs::read_to_string(&file).unwrap(), format!("scan {}\n", std::process::id()), "{text:?}");
+        let note = fs::read_to_string(&file).unwrap();
+        assert_eq!(
+            note.lines().next().map(str::trim_end),
+            Some(&*format!("scan {}", std::process::id())),
+            "{text:?}"
+        );
+        lock.announce(Activity::Following, 0xfeed);
+        let Err(LockError::Held { holder, .. }) = LedgerLock::acquire(folder.path(), "run") else {
+            panic!("held twice")
+        };
+        assert_eq!((holder.activity, holder.subject), (Some(Activity::Following), Some(0xfeed)));
         // The holder may be read before it has written who it is.
         fs::write(&file, text).unwrap();
         let error = LedgerLock::acquire(folder.path(), "run").unwrap_err();

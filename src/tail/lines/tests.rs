@@ -27,13 +27,13 @@ type Lines = Vec<(u64, Seen)>;
 /// Hands out `bytes` in pieces of the given sizes, over and over, and is interrupted before each.
 struct Dribble<'a> {
     bytes: &'a [u8],
-    sizes: std::iter::Cycle<std::iter::Copied<std::slice::Iter<'a, usize>>>,
+    sizes: std::iter::Cycle<std::slice::Iter<'a, usize>>,
     interrupted: bool,
 }
 
 impl<'a> Dribble<'a> {
     fn new(bytes: &'a [u8], sizes: &'a [usize]) -> Self {
-        Self { bytes, sizes: sizes.iter().copied().cycle(), interrupted: false }
+        Self { bytes, sizes: sizes.iter().cycle(), interrupted: false }
     }
 }
 
@@ -43,7 +43,7 @@ impl Read for Dribble<'_> {
         if self.interrupted {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let count = self.sizes.next().unwrap_or(1).min(buffer.len()).min(self.bytes.len());
+        let count = self.sizes.next().map_or(1, |size| *size).min(buffer.len()).min(self.bytes.len());
         buffer[..count].copy_from_slice(&self.bytes[..count]);
         self.bytes = &self.bytes[count..];
         Ok(count)
