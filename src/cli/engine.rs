@@ -100,7 +100,14 @@ pub(super) fn take_in(
 /// Brings the ledger up to date before it is read, unless a daemon does so already.
 pub(super) fn refresh(settings: &Settings, command: &str) -> anyhow::Result<()> {
     match open(settings, command) {
-        Ok(mut collector) => take_in(&mut collector, &mut |_| {}).map(|_| ()),
+        Ok(mut collector) => {
+            let summary = take_in(&mut collector, &mut |_| {})?;
+            // A ledger that has read logs before is worth a report without them.
+            if summary.files == 0 && collector.ledger().cursors()?.is_empty() {
+                tracing::warn!("{}", nothing_found(collector.roots()));
+            }
+            Ok(())
+        }
         Err(error) => match error.downcast_ref::<LockError>() {
             Some(LockError::Held { holder, .. }) => {
                 if !holder.follows() {
@@ -124,12 +131,12 @@ pub(super) fn refuse_when_disabled(settings: &Settings, command: &str) -> Result
     })
 }
 
-/// Where logs were looked for in vain, for people.
+/// Where logs were looked for in vain, for people: one line, without its end.
 pub(super) fn nothing_found(roots: &[PathBuf]) -> String {
     let places: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
     format!(
-        "No session logs below {}. Claude Code writes them there once it is used;\n\
-         --claude-dir DIR or CLAUDE_CONFIG_DIR names another place.\n",
+        "No session logs below {}. Claude Code writes them there once it is used; \
+         --claude-dir DIR or CLAUDE_CONFIG_DIR names another place.",
         places.join(" or ")
     )
 }

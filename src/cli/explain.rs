@@ -1,6 +1,6 @@
 //! `tallyd explain`: how one response or session came to its figures.
 
-use super::exit::ExitCode;
+use super::exit::{ExitCode, UsageError};
 use super::scan::count;
 use super::{engine, output};
 use crate::config::Settings;
@@ -13,7 +13,7 @@ use std::fmt::Write;
 const AFTER_HELP: &str = "\
 Examples:
   tallyd explain msg_01XFDUDYJgAACzvnptvVoYEL
-  tallyd explain 8f2c1e3a-5b7d-4e6f-9a0b-1c2d3e4f5a6b
+  tallyd explain 8f2c1e3a                    the session whose id begins so, as tables show it
   tallyd session --json                      lists the ids of sessions
 
 Exit code 9 where nothing is known of the id.";
@@ -22,7 +22,7 @@ Exit code 9 where nothing is known of the id.";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct ExplainArgs {
-    /// Id of a response (`message.id`) or of a session
+    /// Id of a response (`message.id`), or of a session, or the beginning of a session's
     #[arg(value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub id: String,
     /// Explain from what the ledger has, without a look at the logs first
@@ -32,7 +32,7 @@ pub struct ExplainArgs {
 
 /// Nothing is known of an id.
 #[derive(Debug, thiserror::Error)]
-#[error("no response and no session has the id `{id}`")]
+#[error("no response and no session has the id `{id}`, and no session one that begins so")]
 pub(super) struct UnknownId {
     id: String,
 }
@@ -47,17 +47,40 @@ pub fn run(args: &ExplainArgs, settings: &Settings) -> anyhow::Result<ExitCode> 
     let mut responses = ledger.responses_by_message(&args.id)?;
     let mut text = String::new();
     if responses.is_empty() {
-        responses = ledger.responses_by_session(&args.id)?;
-        text = session_head(&args.id, &responses);
+        let sessions: Vec<String> = ledger.sessions()?.into_iter().map(|session| session.id).collect();
+        let id = session_meant(&args.id, &sessions)?;
+        responses = ledger.responses_by_session(id)?;
+        text = session_head(id, &responses);
     }
     if responses.is_empty() {
         return Err(UnknownId { id: args.id.clone() }.into());
     }
+    let sightings = ledger.sightings(&responses)?;
     for response in &responses {
-        describe(&mut text, response, &ledger.sightings(response)?, &prices);
+        let lines = sightings.get(&response.number).map(Vec::as_slice).unwrap_or_default();
+        describe(&mut text, response, lines, &prices);
     }
     output::print(&text)?;
     Ok(ExitCode::Done)
+}
+
+/// The session of this id, or the one whose id begins so.
+fn session_meant<'a>(id: &str, sessions: &'a [String]) -> anyhow::Result<&'a str> {
+    if let Some(exact) = sessions.iter().find(|known| *known == id) {
+        return Ok(exact);
+    }
+    let mut matching: Vec<&str> =
+        sessions.iter().map(String::as_str).filter(|known| known.starts_with(id)).collect();
+    matching.sort_unstable();
+    match matching.as_slice() {
+        [] => Err(UnknownId { id: id.to_owned() }.into()),
+        [only] => Ok(only),
+        several => Err(UsageError {
+            what: format!("`{id}` is the beginning of {} session ids", several.len()),
+            help: format!("give more of it: {}", plain(&several.join(", "))),
+        }
+        .into()),
+    }
 }
 
 fn session_head(id: &str, responses: &[ResponseRecord]) -> String {
@@ -200,4 +223,20 @@ fn describe_term(text: &mut String, term: &Term) {
 /// Text from a log without anything that a terminal would obey.
 fn plain(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_meant_by_its_id_or_a_beginning_that_no_other_has() {
+        let sessions = ["aaaa", "aaaa-1", "ab-1", "ab-2"].map(str::to_owned);
+        let meant = |id| session_meant(id, &sessions).map_err(|error| error.to_string());
+        assert_eq!(meant("aaaa"), Ok("aaaa"));
+        assert_eq!(meant("aaaa-"), Ok("aaaa-1"));
+        assert_eq!(meant("ab"), Err("`ab` is the beginning of 2 session ids".to_owned()));
+        let unknown = session_meant("b", &sessions).unwrap_err();
+        assert!(unknown.is::<UnknownId>(), "{unknown}");
+    }
 }

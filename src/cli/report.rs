@@ -3,22 +3,19 @@
 //! The flags are those that users of ccusage know (version 20.0.24). Some have no effect here and are
 //! taken for the sake of old scripts. Dates and zones stay texts: the report knows what they mean.
 
-use super::exit::ExitCode;
+mod answer;
+
+pub use answer::run;
+pub(super) use answer::text;
+
 use super::global::one_of;
-use super::{engine, output, report_help as help};
-use crate::config::{self, Settings};
-use crate::domain::{Clock, SystemClock};
-use crate::ledger::LedgerReader;
-use crate::report::{
-    self as request, BlockLength, BlockOptions, Format, Kind, ReportData, ReportError, Request, Style, Zone,
-    parse_date,
-};
+use super::report_help as help;
+use crate::config;
 use crate::telemetry::NotAccepted;
 use chrono::Weekday;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
-use std::path::Path;
 
 /// The reports.
 #[derive(Debug, Subcommand)]
@@ -355,88 +352,5 @@ impl ReportQuery {
     /// A report as the command without a flag makes it.
     pub fn plain(kind: ReportKind) -> Self {
         CommonArgs::default().query(kind)
-    }
-}
-
-/// Takes in what is new, unless told not to, and prints the report.
-pub fn run(query: &ReportQuery, settings: &Settings) -> anyhow::Result<ExitCode> {
-    let folder = settings.state_dir()?;
-    // Wrong dates and zones are found before anything is read.
-    request(query, settings)?;
-    if !query.no_scan && settings.enabled {
-        engine::refresh(settings, "report")?;
-    }
-    output::print(&text(query, settings, folder)?)?;
-    Ok(ExitCode::Done)
-}
-
-/// The report on what the ledger in `folder` has.
-pub(super) fn text(query: &ReportQuery, settings: &Settings, folder: &Path) -> anyhow::Result<String> {
-    let request = request(query, settings)?;
-    let ledger = LedgerReader::open(folder)?;
-    let data = ReportData {
-        cells: ledger.cells(None, None)?,
-        sessions: ledger.sessions()?,
-        models: ledger.models()?,
-    };
-    let report = crate::report::build(&data, &request)?;
-    let format = match query.output {
-        Output::Table => Format::Table,
-        Output::Json => Format::Json,
-        Output::Csv => Format::Csv,
-    };
-    let style = Style { width: output::terminal_width(), color: settings.log.color.colours_stdout() };
-    Ok(crate::report::render(&report, format, &style))
-}
-
-/// What was asked for, against the settings.
-fn request(query: &ReportQuery, settings: &Settings) -> anyhow::Result<Request> {
-    let kind = match &query.kind {
-        ReportKind::Daily { .. } => Kind::Daily,
-        ReportKind::Weekly { start_of_week } => {
-            Kind::Weekly { start_of_week: start_of_week.unwrap_or(settings.start_of_week) }
-        }
-        ReportKind::Monthly => Kind::Monthly,
-        ReportKind::Session { id } => Kind::Session { id: id.clone() },
-        ReportKind::Project => Kind::Project,
-        ReportKind::Model => Kind::Model,
-        ReportKind::Blocks { active, recent, token_limit, session_length_hours } => {
-            Kind::Blocks(BlockOptions {
-                active: *active,
-                recent: *recent,
-                token_limit: token_limit.map(|limit| match limit {
-                    TokenLimit::Max => crate::report::TokenLimit::Max,
-                    TokenLimit::Tokens(tokens) => crate::report::TokenLimit::Tokens(tokens),
-                }),
-                length: BlockLength::parse(&session_length_hours.to_string())?,
-            })
-        }
-    };
-    let date = |text: &Option<String>| text.as_deref().map(parse_date).transpose();
-    Ok(Request {
-        since: date(&query.since)?,
-        until: date(&query.until)?,
-        order: if query.order == Some(Order::Desc) {
-            request::Order::Descending
-        } else {
-            request::Order::Ascending
-        },
-        breakdown: query.breakdown,
-        project: query.project.clone(),
-        instances: matches!(query.kind, ReportKind::Daily { instances: true }),
-        compact: query.compact,
-        no_cost: query.no_cost,
-        last: query.last.map(NonZeroUsize::get),
-        ..Request::new(kind, zone(query, settings)?, SystemClock.now())
-    })
-}
-
-/// The zone of the flag, of the settings, or the machine's.
-fn zone(query: &ReportQuery, settings: &Settings) -> Result<Zone, ReportError> {
-    let named = settings.machine_timezone.clone().or_else(|| iana_time_zone::get_timezone().ok());
-    let machine = Zone::of_machine(named.as_deref());
-    match query.timezone.as_deref().or(settings.timezone.as_deref()) {
-        Some(name) => Zone::parse(name, machine),
-        None => Ok(machine),
     }
 }

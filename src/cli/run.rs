@@ -19,7 +19,8 @@ Examples:
   tallyd run --claude-dir /srv/claude     logs of another place
   TOKEN_TRACKING_ENABLED=false tallyd     stay up, read and write nothing
 
-SIGTERM and SIGINT end it in order, with exit code 0. SIGHUP reads config file and prices again.";
+SIGTERM and SIGINT end it in order, with exit code 0. SIGHUP reads config file and prices again: folders, prices
+and the longest line take effect at once, other settings at the next start.";
 
 /// Rows of the tables that are shown at start.
 const ROWS_AT_START: usize = 14;
@@ -47,7 +48,7 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
         tracing::info!(folder = %root.display(), "watching{there}");
     }
     tracing::info!(file = %collector.ledger().path().display(), "ledger");
-    let at_start = settings.clone();
+    let (at_start, before) = (settings.clone(), settings.clone());
     let daemon = Daemon {
         collector,
         follow: FollowOptions {
@@ -55,16 +56,19 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
             poll: settings.follow.poll_every,
             force_polling: settings.follow.force_polling,
         },
-        reload: Box::new(move || reloaded(&reload).map_err(|error| format!("{error:#}"))),
+        reload: Box::new(move || reloaded(&reload, &before).map_err(|error| format!("{error:#}"))),
         on_ready: Box::new(move |summary| greet(&at_start, summary)),
     };
     daemon.run()?;
     Ok(ExitCode::Done)
 }
 
-/// Settings and prices as they are now.
-fn reloaded(reload: &Reload) -> anyhow::Result<Reloaded> {
+/// Settings and prices as they are now, where a process that is up can take them over.
+fn reloaded(reload: &Reload, before: &Settings) -> anyhow::Result<Reloaded> {
     let settings = reload()?;
+    if !settings.enabled || settings.state_dir()? != before.state_dir()? {
+        anyhow::bail!("`enabled` and `state_dir` are read at start only: start tallyd anew");
+    }
     let pricing = crate::collect::TablePricing::new(engine::prices(&settings)?);
     Ok(Reloaded { pricing, collect: engine::collect_options(&settings)? })
 }
@@ -74,7 +78,7 @@ fn greet(settings: &Settings, summary: &PassSummary) {
     tracing::info!(files = summary.files, new_responses = summary.ingest.new_responses, "session logs found");
     if summary.files == 0 {
         if let Ok(roots) = settings.roots() {
-            tracing::warn!("{}", engine::nothing_found(roots).trim_end());
+            tracing::warn!("{}", engine::nothing_found(roots));
         }
         return;
     }

@@ -2,7 +2,7 @@
 
 use super::exit::ExitCode;
 use super::{engine, output};
-use crate::collect::{FileReport, PassSummary, Progress};
+use crate::collect::{PassSummary, Progress};
 use crate::config::Settings;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -26,6 +26,7 @@ pub struct ScanArgs {}
 /// Takes in what is new and prints a summary.
 pub fn run(_args: &ScanArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     engine::refuse_when_disabled(settings, "scan")?;
+    // clock: the time that the scan took, for the summary.
     let started = Instant::now();
     let mut collector = engine::open(settings, "scan")?;
     let bar = progress_bar();
@@ -37,7 +38,7 @@ pub fn run(_args: &ScanArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     let ledger = collector.ledger();
     ledger.checkpoint()?;
     let mut text = if summary.files == 0 {
-        engine::nothing_found(collector.roots())
+        engine::nothing_found(collector.roots()) + "\n"
     } else {
         describe(&summary, &format!("{:.1?}", started.elapsed()))
     };
@@ -59,30 +60,25 @@ fn progress_bar() -> ProgressBar {
 fn describe(summary: &PassSummary, elapsed: &str) -> String {
     let ingest = &summary.ingest;
     let mut text = format!(
-        "{} session logs, {} with something new: {} read in {elapsed}.\n{} responses counted, {} corrected.\n",
-        count(summary.files as u64),
+        "{}, {} with something new: {} read in {elapsed}.\n{} counted, {} corrected.\n",
+        counted(summary.files as u64, "session log"),
         count(summary.files_read as u64),
         bytes(summary.bytes),
-        count(ingest.new_responses),
+        counted(ingest.new_responses, "response"),
         count(ingest.raised_responses),
     );
-    let lost = summary.reports.iter().filter(|report| is_loss(report)).count();
-    if lost > 0 {
-        let _ = writeln!(
-            text,
-            "{} lines or files could not be read; the warnings say which.",
-            count(lost as u64)
-        );
+    if summary.losses > 0 {
+        let lost = counted(summary.losses, "line or file");
+        let _ = writeln!(text, "{lost} could not be read; the warnings on stderr say where.");
     }
     text.push_str("See `tallyd daily`, `tallyd session`, `tallyd model`.\n");
     text
 }
 
-fn is_loss(report: &FileReport) -> bool {
-    match report {
-        FileReport::Line { is_loss, .. } => *is_loss,
-        FileReport::File(_) => true,
-    }
+/// A number of things: `1 session log`, `2,000 session logs`.
+pub(super) fn counted(number: u64, thing: &str) -> String {
+    let plural = thing.replace(" or ", "s or ");
+    if number == 1 { format!("1 {thing}") } else { format!("{} {plural}s", count(number)) }
 }
 
 /// A number with separators between thousands.
@@ -121,6 +117,10 @@ mod tests {
     #[test]
     fn numbers_and_sizes_read_well() {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0, 1, 2].map(|n| counted(n, "line or file")),
+            ["0 lines or files", "1 line or file", "2 lines or files"]
+        );
         assert_eq!([0, 999, 1500, 55_463_370].map(bytes), ["0 bytes", "999 bytes", "1.5 kB", "55.4 MB"]);
     }
 }

@@ -17,6 +17,8 @@ const BATCH_LINES: usize = 8192;
 const BATCH_FILES: usize = 1024;
 /// Pieces that may wait for the writer: bounds the memory of a scan.
 const WAITING_PIECES: usize = 4;
+/// Reports of one pass are listed up to this number: memory stays bounded whatever is in the logs.
+const LISTED_REPORTS: usize = 10_000;
 /// Below this many new bytes a second thread costs more than it saves.
 const THREADS_FROM_BYTES: u64 = 4 << 20;
 /// More readers than this only wait for the writer.
@@ -42,7 +44,9 @@ pub struct PassSummary {
     pub bytes: u64,
     /// What the ledger took in.
     pub ingest: IngestSummary,
-    /// What was wrong with files and lines, each said once.
+    /// Files and lines in which something that may have been billed could not be read.
+    pub losses: u64,
+    /// What was wrong with files and lines, each said once; long lists are cut short.
     pub reports: Vec<FileReport>,
 }
 
@@ -214,7 +218,9 @@ impl<P: Pricing + Sync> Collector<P> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), LedgerError> {
         pass.summary.bytes += piece.bytes;
-        pass.summary.reports.extend(piece.reports);
+        pass.summary.losses += piece.losses;
+        let room = LISTED_REPORTS.saturating_sub(pass.summary.reports.len());
+        pass.summary.reports.extend(piece.reports.into_iter().take(room));
         pass.batch_lines += piece.update.lines.len();
         pass.batch.push(piece.update);
         progress(Progress { bytes: pass.summary.bytes, total_bytes: pass.total_bytes });
@@ -250,6 +256,7 @@ impl<P: Pricing + Sync> Collector<P> {
             }
             Err(TailError::Gone { .. }) => {}
             Err(error) => {
+                pass.summary.losses += 1;
                 if self.complained.insert(job.path.clone()) {
                     pass.summary.reports.push(FileReport::File(error));
                 }

@@ -12,6 +12,8 @@ use std::path::PathBuf;
 const PIECE_LINES: usize = 1024;
 /// … or covers this many bytes.
 const PIECE_BYTES: u64 = 64 << 20;
+/// Lines that are not as they should be are listed up to this number a file; the rest are counted.
+const LISTED_FAULTS: u64 = 100;
 
 /// Something wrong with a file or a line of it, for the log and the summary.
 #[derive(Debug)]
@@ -27,6 +29,13 @@ pub enum FileReport {
         /// Something that may have been billed could not be read.
         is_loss: bool,
     },
+    /// Further lines of a file that are not as they should be, not listed one by one.
+    More {
+        /// The file.
+        path: PathBuf,
+        /// How many.
+        lines: u64,
+    },
     /// A file that could not be read.
     File(TailError),
 }
@@ -37,6 +46,8 @@ pub(super) struct Piece {
     pub(super) update: FileUpdate,
     pub(super) reports: Vec<FileReport>,
     pub(super) bytes: u64,
+    /// Lines in which something that may have been billed could not be read.
+    pub(super) losses: u64,
 }
 
 /// Reads what is new in a file and hands it on in pieces, until `deliver` says that nobody wants more.
@@ -71,7 +82,7 @@ pub(super) fn read_file(
         },
     )?;
     if !stopped {
-        let _ = deliver(piece.into_inner().finish(cursor));
+        let _ = deliver(piece.into_inner().finish_last(cursor));
     }
     Ok(())
 }
@@ -81,6 +92,9 @@ struct PieceBuilder {
     update: FileUpdate,
     reports: Vec<FileReport>,
     bytes_from: u64,
+    losses: u64,
+    /// Faults of the whole file, over all pieces.
+    faults: u64,
 }
 
 impl PieceBuilder {
@@ -96,6 +110,8 @@ impl PieceBuilder {
             },
             reports: Vec::new(),
             bytes_from: log.offset(),
+            losses: 0,
+            faults: 0,
         }
     }
 
@@ -114,7 +130,17 @@ impl PieceBuilder {
         update.cursor = cursor;
         let bytes = cursor.offset.saturating_sub(self.bytes_from);
         self.bytes_from = cursor.offset;
-        Piece { update, reports: std::mem::take(&mut self.reports), bytes }
+        let (reports, losses) = (std::mem::take(&mut self.reports), std::mem::take(&mut self.losses));
+        Piece { update, reports, bytes, losses }
+    }
+
+    /// Hands over the rest, and says how much was not listed.
+    fn finish_last(mut self, cursor: Cursor) -> Piece {
+        let lines = self.faults.saturating_sub(LISTED_FAULTS);
+        if lines > 0 {
+            self.reports.push(FileReport::More { path: self.update.path.clone(), lines });
+        }
+        self.finish(cursor)
     }
 
     fn take(&mut self, offset: u64, line: Line<'_>, context: LineContext<'_>) {
@@ -145,7 +171,11 @@ impl PieceBuilder {
     }
 
     fn report(&mut self, offset: u64, kind: &'static str, what: String, is_loss: bool) {
-        self.update.faults.push(SeenFault { offset, kind });
-        self.reports.push(FileReport::Line { path: self.update.path.clone(), offset, what, is_loss });
+        self.faults += 1;
+        self.losses += u64::from(is_loss);
+        if self.faults <= LISTED_FAULTS {
+            self.update.faults.push(SeenFault { offset, kind });
+            self.reports.push(FileReport::Line { path: self.update.path.clone(), offset, what, is_loss });
+        }
     }
 }

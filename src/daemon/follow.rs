@@ -13,10 +13,19 @@ use signal_hook_tokio::Signals;
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 
 /// The longest pause between two tries at a ledger that cannot be written.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// A moment on the clock that only moves forward, for pauses.
+type Moment = tokio::time::Instant;
+
+/// The moment after a pause.
+fn after(pause: Duration) -> Moment {
+    // clock: pauses between walks and retries; no time that is stored or shown.
+    Moment::now() + pause
+}
 
 /// Settings and prices as they are after a SIGHUP.
 pub struct Reloaded {
@@ -76,7 +85,7 @@ impl Daemon {
             failures: 0,
             interval: follow.rescan,
             follow,
-            next_walk: Instant::now(),
+            next_walk: after(Duration::ZERO),
             on_ready: Some(on_ready),
         };
         let result = runtime.block_on(state.turn(hints, answers, &reload));
@@ -95,6 +104,7 @@ pub fn wait_for_end() -> Result<(), DaemonError> {
             if signal != SIGHUP {
                 break;
             }
+            tracing::info!("counting stays switched off; to reload that setting, start tallyd anew");
         }
         Ok(())
     })
@@ -136,7 +146,7 @@ struct Loop {
     failures: u32,
     interval: Duration,
     follow: FollowOptions,
-    next_walk: Instant,
+    next_walk: Moment,
     on_ready: Option<OnReady>,
 }
 
@@ -173,13 +183,13 @@ impl Loop {
     /// Gives the worker what is pending, if it is idle. While the ledger cannot be written, only the
     /// next try is.
     fn dispatch(&mut self) -> Result<(), DaemonError> {
-        let waiting_for_retry = self.failures > 0 && Instant::now() < self.next_walk;
+        let waiting_for_retry = self.failures > 0 && after(Duration::ZERO) < self.next_walk;
         if self.busy || waiting_for_retry {
             return Ok(());
         }
         if let Some(work) = self.pending.take() {
             if work == Work::Everything {
-                self.next_walk = Instant::now() + self.interval;
+                self.next_walk = after(self.interval);
             }
             self.orders.send(Order::Work(work)).map_err(|_| DaemonError::WorkerGone)?;
             self.busy = true;
@@ -194,7 +204,7 @@ impl Loop {
                 self.worked(outcome);
             }
             Answer::Reloaded(Ok(repriced)) => {
-                tracing::info!(repriced = repriced.unwrap_or(0), "settings and prices read again");
+                tracing::info!(repriced = repriced.unwrap_or(0), "reloaded settings and prices");
                 self.pending.add(Hint::Everything);
             }
             Answer::Reloaded(Err(error)) => {
@@ -208,7 +218,7 @@ impl Loop {
             tracing::warn!(error = %Causes(problem), "folder");
         }
         self.interval = if outcome.watching { self.follow.rescan } else { self.follow.poll };
-        self.next_walk = self.next_walk.min(Instant::now() + self.interval);
+        self.next_walk = self.next_walk.min(after(self.interval));
         match outcome.result {
             Ok(summary) => {
                 if std::mem::take(&mut self.failures) > 0 {
@@ -227,7 +237,7 @@ impl Loop {
                     error = %Causes(&error), retry_seconds = pause.as_secs(),
                     "the ledger cannot be written; nothing is lost, the logs are read again"
                 );
-                self.next_walk = Instant::now() + pause;
+                self.next_walk = after(pause);
                 self.pending.add(Hint::Everything);
             }
         }
@@ -286,6 +296,9 @@ pub(crate) fn tell_report(report: &FileReport) {
         }
         FileReport::Line { path, offset, what, is_loss: false } => {
             tracing::info!(file = %path.display(), offset, "{what}");
+        }
+        FileReport::More { path, lines } => {
+            tracing::warn!(file = %path.display(), lines, "further lines that are not as they should be");
         }
         FileReport::File(error) => tracing::warn!(error = %Causes(error), "session log"),
     }

@@ -30,6 +30,8 @@ pub(super) struct Worker {
     watcher: Watcher,
     /// Folders that could not be walked, said once.
     complained: HashSet<PathBuf>,
+    /// Some session log is a link: no event tells of what is written to its target.
+    has_links: bool,
 }
 
 impl Worker {
@@ -38,7 +40,12 @@ impl Worker {
         follow: FollowOptions,
         sink: impl Fn(Hint) + Send + 'static,
     ) -> Self {
-        Self { collector, watcher: Watcher::new(follow.force_polling, sink), complained: HashSet::new() }
+        Self {
+            collector,
+            watcher: Watcher::new(follow.force_polling, sink),
+            complained: HashSet::new(),
+            has_links: false,
+        }
     }
 
     /// Does a piece of work.
@@ -49,7 +56,7 @@ impl Worker {
             Work::Paths { folders, files } => self.paths(folders, files, &mut problems),
         };
         problems.retain(|problem| self.complained.insert(path_of(problem).to_owned()));
-        Outcome { result, problems, watching: self.watcher.is_complete() }
+        Outcome { result, problems, watching: self.watcher.is_complete() && !self.has_links }
     }
 
     /// Takes other settings and prices; returns how many responses have another cost now.
@@ -68,6 +75,7 @@ impl Worker {
 
     fn everything(&mut self, problems: &mut Vec<WatchError>) -> Result<PassSummary, CollectError> {
         self.watcher.forget_missing();
+        self.has_links = false;
         let mut all = Tree::default();
         for root in self.collector.roots().to_vec() {
             self.watch_way_to(&root, problems);
@@ -92,11 +100,13 @@ impl Worker {
             self.watcher.forget_missing();
         }
         for folder in folders {
-            if self.collector.roots().iter().any(|root| folder.starts_with(root)) {
+            if self.is_below_a_root(folder) {
                 found.extend(self.walk(folder, problems).files);
             }
         }
-        found.extend(files.iter().filter_map(|path| {
+        // A folder above a missing root may be watched for its sake: its own files are nobody's logs.
+        let wanted = files.iter().filter(|file| self.is_below_a_root(file));
+        found.extend(wanted.filter_map(|path| {
             // Gone, or no file: nothing to read, and nothing is taken back.
             let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
             Some(FoundFile { path: path.clone(), metadata })
@@ -109,12 +119,18 @@ impl Worker {
         self.collector.roots().iter().any(|root| root.starts_with(folder))
     }
 
+    /// True for what lies below a root, and for a root itself.
+    fn is_below_a_root(&self, path: &Path) -> bool {
+        self.collector.roots().iter().any(|root| path.starts_with(root))
+    }
+
     /// Walks a folder, watching every folder before it is listed.
     fn walk(&mut self, folder: &Path, problems: &mut Vec<WatchError>) -> Tree {
         let watcher = &mut self.watcher;
         let mut refused = Vec::new();
         let mut tree =
             walk(folder, &mut |folder, metadata| refused.extend(watcher.watch(folder, metadata).err()));
+        self.has_links |= tree.has_links;
         problems.append(&mut tree.problems);
         problems.append(&mut refused);
         tree
@@ -131,8 +147,7 @@ impl Worker {
         });
         let Some((nearest, metadata)) = nearest else { return };
         for above in root.ancestors().skip(1).filter(|above| *above != nearest) {
-            let is_inside_a_root = self.collector.roots().iter().any(|root| above.starts_with(root));
-            if !is_inside_a_root {
+            if !self.is_below_a_root(above) {
                 self.watcher.unwatch(above);
             }
         }

@@ -15,7 +15,7 @@ pub use cell::{Cell, ModelKey, SessionInfo, SessionKey, Totals};
 pub use cursor::{Cursor, FileStat};
 pub use money::{Cost, Picodollars, Usd};
 pub use response::{
-    Attribution, ClientAccount, ClientModelAccount, Geo, MessageKey, ModelName, Part, PartKind, Rank,
+    Attribution, Chain, ClientAccount, ClientModelAccount, Geo, MessageKey, ModelName, Part, PartKind, Rank,
     Response, ResponseLine, Speed, Tier, Usage,
 };
 pub use time::{Clock, Quarter, SystemClock, UnixMillis};

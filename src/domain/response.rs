@@ -101,15 +101,25 @@ pub enum MessageKey {
     /// A first-party `message.id`, unique over all files for ever.
     Global(String),
     /// An id that a gateway may use again, or none at all: the line belongs to the response that
-    /// shares any one of these names with it.
+    /// goes by any of these names.
     Aliases {
         /// The id, for display; empty where the line has none.
         id: String,
         /// Names of the response; never empty.
         names: Vec<String>,
-        /// The name of the line this one continues: joins its response if that is known already.
-        follows: Option<String>,
+        /// What it is to the line before it, where lines belong together by following each other.
+        chain: Option<Chain>,
     },
+}
+
+/// A line among lines that follow each other. Whichever of two such lines is read first, the second
+/// finds it: by the name of the line it continues, or by the name under which that one awaited it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Chain {
+    /// Names that a response is looked for under, but does not get.
+    pub looks_for: Vec<String>,
+    /// The name under which the response waits for the line that this one continues.
+    pub awaits: String,
 }
 
 /// Which of several lines supplies the usage: the greatest. A function of the line alone.

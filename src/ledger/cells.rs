@@ -61,8 +61,9 @@ struct Delta {
     sums: Sums,
     /// First and last response that came in.
     span: Option<(i64, i64)>,
-    /// A response left the cell: its first and last have to be found anew.
-    left: bool,
+    /// Earliest and latest response that left: where it was the cell's first or last, that has to be
+    /// found anew.
+    left: Option<(i64, i64)>,
 }
 
 /// The sums of a cell with its first and last response.
@@ -83,13 +84,15 @@ impl Cells {
         for (key, sums) in old.map(contributions).unwrap_or_default() {
             let delta = self.0.entry(key).or_default();
             delta.sums.add(&sums, -1);
-            delta.left |= !(stays && coming.iter().any(|(other, _)| *other == key));
+            if !(stays && coming.iter().any(|(other, _)| *other == key)) {
+                delta.left = Some(widened(delta.left, old.map_or(0, |row| row.first_at)));
+            }
         }
         let at = new.map_or(0, |row| row.first_at);
         for (key, sums) in coming {
             let delta = self.0.entry(key).or_default();
             delta.sums.add(&sums, 1);
-            delta.span = Some(delta.span.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
+            delta.span = Some(widened(delta.span, at));
         }
     }
 
@@ -97,29 +100,33 @@ impl Cells {
     pub(super) fn write(self, sql: &Connection) -> Result<(), LedgerError> {
         let mut deltas: Vec<_> = self.0.into_iter().collect();
         deltas.sort_unstable_by_key(|(key, _)| *key);
+        let mut unsure = FxHashMap::default();
         for (key, delta) in deltas {
-            let (mut sums, mut span) =
-                read_cell(sql, key)?.map_or((Sums::default(), None), |(s, span)| (s, Some(span)));
+            let stored = read_cell(sql, key)?;
+            let (mut sums, span) = stored.map_or((Sums::default(), None), |(sums, span)| (sums, Some(span)));
             sums.add(&delta.sums, 1);
             if sums.is_nothing() {
                 sql.prepare_cached("DELETE FROM cell WHERE session = ?1 AND quarter = ?2 AND model = ?3")?
                     .execute([key.session, key.quarter, key.model])?;
                 continue;
             }
-            span = match (span, delta.span) {
-                _ if delta.left => find_span(sql, key)?,
-                (Some((first, last)), Some((f, l))) => Some((first.min(f), last.max(l))),
-                (known, new) => known.or(new),
+            let at_edge = |(left, span): ((i64, i64), (i64, i64))| left.0 <= span.0 || left.1 >= span.1;
+            if delta.left.zip(span).is_some_and(at_edge) {
+                unsure.insert(key, None);
+            }
+            let span = match (span, delta.span) {
+                (Some(span), Some((first, last))) => widened(Some(widened(Some(span), first)), last),
+                (known, new) => known.or(new).unwrap_or((key.quarter * QUARTER_MS, key.quarter * QUARTER_MS)),
             };
-            write_cell(
-                sql,
-                key,
-                &sums,
-                span.unwrap_or((key.quarter * QUARTER_MS, key.quarter * QUARTER_MS)),
-            )?;
+            write_cell(sql, key, &sums, span)?;
         }
-        Ok(())
+        if unsure.is_empty() { Ok(()) } else { write_spans(sql, unsure) }
     }
+}
+
+/// The span with one more moment in it.
+fn widened(span: Option<(i64, i64)>, at: i64) -> (i64, i64) {
+    span.map_or((at, at), |(first, last)| (first.min(at), last.max(at)))
 }
 
 /// What a response adds to which cells: its own counters, and each call inside it under its own model. A
@@ -204,21 +211,33 @@ fn write_cell(sql: &Connection, key: Key, sums: &Sums, span: (i64, i64)) -> Resu
     Ok(())
 }
 
-/// First and last response of a cell. Reads all responses: needed only when one moved out of a cell,
-/// because an earlier line or its original session turned up later.
-fn find_span(sql: &Connection, key: Key) -> Result<Option<(i64, i64)>, LedgerError> {
-    let start = key.quarter * QUARTER_MS;
-    let (first, last): (Option<i64>, Option<i64>) = sql
-        .prepare_cached(
-            "SELECT MIN(first_at), MAX(first_at) FROM response AS r \
-             WHERE session = ?1 AND first_at >= ?2 AND first_at < ?3 AND (model = ?4 OR EXISTS \
-             (SELECT 1 FROM part WHERE response = r.id AND part.model = ?4 AND kind <> 3 AND (cost IS NULL OR \
-             cost <> 0 OR input + output + cache_write_5m + cache_write_1h + cache_read > 0)))",
-        )?
-        .query_row([key.session, start, start + QUARTER_MS, key.model], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-    Ok(first.zip(last))
+/// Finds the first and last response of cells anew. Reads all responses, once a transaction: needed only
+/// when one moved out of a cell, because an earlier line or its original session turned up later.
+fn write_spans(sql: &Connection, mut spans: FxHashMap<Key, Option<(i64, i64)>>) -> Result<(), LedgerError> {
+    let mut statement = sql.prepare_cached(
+        "SELECT session, first_at, model FROM response UNION ALL \
+         SELECT session, first_at, coalesce(part.model, r.model) \
+         FROM part JOIN response AS r ON r.id = part.response WHERE kind <> 3 AND (part.cost IS NULL OR \
+         part.cost <> 0 OR part.input + part.output + part.cache_write_5m + part.cache_write_1h + \
+         part.cache_read > 0)",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let at: i64 = row.get(1)?;
+        let key = Key { session: row.get(0)?, quarter: UnixMillis(at).quarter().0, model: row.get(2)? };
+        if let Some(span) = spans.get_mut(&key) {
+            *span = Some(widened(*span, at));
+        }
+    }
+    let mut update = sql.prepare_cached(
+        "UPDATE cell SET first_at = ?4, last_at = ?5 WHERE session = ?1 AND quarter = ?2 AND model = ?3",
+    )?;
+    for (key, span) in spans {
+        if let Some((first, last)) = span {
+            update.execute([key.session, key.quarter, key.model, first, last])?;
+        }
+    }
+    Ok(())
 }
 
 /// Dollars and the rest in picodollars, the rest never negative.

@@ -226,12 +226,12 @@ fn write_entry(
         return Ok(());
     }
     row.price(&entry.response, pricing);
-    write::response(sql, &row)?;
+    write::response(sql, &row, entry.stored.as_ref())?;
     cells.replace(entry.stored.as_ref(), Some(&row));
-    if entry.stored.is_some() {
-        summary.raised_responses += 1;
-    } else {
-        summary.new_responses += 1;
+    match &entry.stored {
+        Some(stored) if row.bills_the_same(stored) => return Ok(()),
+        Some(_) => summary.raised_responses += 1,
+        None => summary.new_responses += 1,
     }
     if summary.changes.len() < LISTED_CHANGES {
         summary.changes.push(change(names, entry, &row));

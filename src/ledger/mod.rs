@@ -45,7 +45,9 @@ pub trait Pricing {
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// It was written by a newer tallyd.
-    #[error("the ledger has schema version {found}; this tallyd knows {known}")]
+    #[error(
+        "the ledger was written by a newer tallyd: it has schema version {found}, this one knows {known}"
+    )]
     Newer {
         /// Version of the ledger.
         found: usize,

@@ -3,7 +3,7 @@
 use super::LedgerError;
 use super::names::Names;
 use super::row::{COLUMNS, Row};
-use crate::domain::{MessageKey, Response, ResponseLine};
+use crate::domain::{Chain, MessageKey, Response, ResponseLine};
 use rusqlite::{Connection, OptionalExtension};
 use rustc_hash::FxHashMap;
 
@@ -47,8 +47,8 @@ impl PendingResponses {
     ) -> Result<usize, LedgerError> {
         match line.key.clone() {
             MessageKey::Global(id) => self.take_in_global(sql, names, id, line),
-            MessageKey::Aliases { id, names: aliases, follows } => {
-                self.take_in_aliased(sql, names, &id, &aliases, follows.as_deref(), line)
+            MessageKey::Aliases { id, names: aliases, chain } => {
+                self.take_in_aliased(sql, names, &id, &aliases, chain.as_ref(), line)
             }
         }
     }
@@ -78,11 +78,12 @@ impl PendingResponses {
         names: &mut Names,
         message_id: &str,
         aliases: &[String],
-        follows: Option<&str>,
+        chain: Option<&Chain>,
         line: ResponseLine,
     ) -> Result<usize, LedgerError> {
         let mut known: Option<usize> = None;
-        for alias in aliases.iter().map(String::as_str).chain(follows) {
+        let looked_for = chain.map(|chain| chain.looks_for.as_slice()).unwrap_or_default();
+        for alias in aliases.iter().chain(looked_for) {
             let Some(found) = self.find_alias(sql, names, alias)? else { continue };
             known = Some(match known {
                 Some(first) => self.absorb(first, found),
@@ -90,7 +91,7 @@ impl PendingResponses {
             });
         }
         let position = self.merge_or_add(known, message_id, false, line);
-        for alias in aliases {
+        for alias in aliases.iter().chain(chain.map(|chain| &chain.awaits)) {
             if self.by_alias.get(alias).map(|at| self.resolve(*at)) != Some(position) {
                 self.by_alias.insert(alias.clone(), position);
                 self.new_aliases.push((alias.clone(), position));

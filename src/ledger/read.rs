@@ -9,6 +9,7 @@ use crate::domain::{
     UnixMillis, Usd,
 };
 use rusqlite::{Connection, OpenFlags, Row as SqlRow};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -143,27 +144,40 @@ impl LedgerReader {
         Ok(records)
     }
 
-    /// The lines that spoke of a response, by file and place.
-    pub fn sightings(&self, response: &ResponseRecord) -> Result<Vec<SightingRecord>, LedgerError> {
+    /// The lines that spoke of these responses, by the response's number, in order of file and place.
+    pub fn sightings(
+        &self,
+        responses: &[ResponseRecord],
+    ) -> Result<HashMap<i64, Vec<SightingRecord>>, LedgerError> {
+        let mut sightings: HashMap<i64, Vec<SightingRecord>> =
+            responses.iter().map(|response| (response.number, Vec::new())).collect();
+        // Sightings are kept by file and place; one pass finds those of any number of responses.
         let mut statement = self.connection.prepare(
-            "SELECT path, s.offset, at, output, flags FROM sighting AS s JOIN file ON file.id = s.file \
-             WHERE response = ?1 ORDER BY path, s.offset",
+            "SELECT path, s.offset, at, output, flags, response FROM sighting AS s \
+             JOIN file ON file.id = s.file ORDER BY s.file, s.offset",
         )?;
-        let sightings = statement.query_map([response.number], |row| {
-            let flags: i64 = row.get(4)?;
-            Ok(SightingRecord {
-                path: read_path(row, 0)?,
-                offset: count(row.get(1)?),
-                at: UnixMillis(row.get(2)?),
-                output: count(row.get(3)?),
-                is_final: flags & flag::FINAL != 0,
-                main_chain: flags & flag::MAIN_CHAIN != 0,
-                stopped: flags & flag::STOPPED != 0,
-                copied: flags & flag::COPIED != 0,
-            })
-        })?;
-        Ok(sightings.collect::<Result<_, _>>()?)
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            if let Some(list) = sightings.get_mut(&row.get(5)?) {
+                list.push(read_sighting(row)?);
+            }
+        }
+        Ok(sightings)
     }
+}
+
+fn read_sighting(row: &SqlRow<'_>) -> rusqlite::Result<SightingRecord> {
+    let flags: i64 = row.get(4)?;
+    Ok(SightingRecord {
+        path: read_path(row, 0)?,
+        offset: count(row.get(1)?),
+        at: UnixMillis(row.get(2)?),
+        output: count(row.get(3)?),
+        is_final: flags & flag::FINAL != 0,
+        main_chain: flags & flag::MAIN_CHAIN != 0,
+        stopped: flags & flag::STOPPED != 0,
+        copied: flags & flag::COPIED != 0,
+    })
 }
 
 impl Ledger {

@@ -121,6 +121,12 @@ impl Row {
         priced == *other
     }
 
+    /// True where both bill the same: what differs is at most which of several equal lines counts.
+    pub(super) fn bills_the_same(&self, other: &Self) -> bool {
+        let same_line = Self { ranked_after: other.ranked_after, version: other.version, ..self.clone() };
+        same_line.same_facts(other)
+    }
+
     /// The response that the row is of.
     pub(super) fn response(&self, sql: &Connection, names: &mut Names) -> Result<Response, LedgerError> {
         let at = |after: i64| UnixMillis(self.first_at.saturating_add(after));

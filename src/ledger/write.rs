@@ -62,14 +62,18 @@ fn forget_places(sql: &Connection, file: i64) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Writes a response and the calls inside it.
-pub(super) fn response(sql: &Connection, row: &Row) -> Result<(), LedgerError> {
+/// Writes a response and the calls inside it, over what the ledger had of it before.
+pub(super) fn response(sql: &Connection, row: &Row, before: Option<&Row>) -> Result<(), LedgerError> {
     let [input, output, five_minutes, one_hour, read] = row.tokens.as_array().map(sql_count);
-    sql.prepare_cached(
-        "INSERT OR REPLACE INTO response VALUES \
-         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-    )?
-    .execute(params![
+    // A plain INSERT needs no journal of its own inside the transaction; REPLACE does.
+    let statement = if before.is_some() {
+        "REPLACE INTO response VALUES \
+         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+    } else {
+        "INSERT INTO response VALUES \
+         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+    };
+    sql.prepare_cached(statement)?.execute(params![
         row.id,
         row.message_id,
         row.session,
@@ -88,11 +92,13 @@ pub(super) fn response(sql: &Connection, row: &Row) -> Result<(), LedgerError> {
         row.flags,
         row.cost,
     ])?;
-    parts(sql, row)
+    parts(sql, row, before)
 }
 
-fn parts(sql: &Connection, row: &Row) -> Result<(), LedgerError> {
-    sql.prepare_cached("DELETE FROM part WHERE response = ?1")?.execute([row.id])?;
+fn parts(sql: &Connection, row: &Row, before: Option<&Row>) -> Result<(), LedgerError> {
+    if before.is_some_and(|before| !before.parts.is_empty()) {
+        sql.prepare_cached("DELETE FROM part WHERE response = ?1")?.execute([row.id])?;
+    }
     for (position, part) in row.parts.iter().enumerate() {
         let [input, output, five_minutes, one_hour, read] = part.tokens.as_array().map(sql_count);
         let position = sql_count(position as u64);
@@ -117,7 +123,7 @@ fn parts(sql: &Connection, row: &Row) -> Result<(), LedgerError> {
 /// Writes the cost of a response and of the calls inside it.
 pub(super) fn costs(sql: &Connection, row: &Row) -> Result<(), LedgerError> {
     sql.prepare_cached("UPDATE response SET cost = ?2 WHERE id = ?1")?.execute(params![row.id, row.cost])?;
-    parts(sql, row)
+    parts(sql, row, Some(row))
 }
 
 /// One response turned out to be another: its row goes, its names and places point to the other.
@@ -138,7 +144,7 @@ pub(super) fn aliases(sql: &Connection, aliases: &[(String, i64)]) -> Result<(),
     Ok(())
 }
 
-/// Writes that a line spoke of a response.
+/// Writes that a line spoke of a response; a line that was read before says the same again.
 pub(super) fn sighting(
     sql: &Connection,
     file: i64,
@@ -148,7 +154,7 @@ pub(super) fn sighting(
     output: u64,
     flags: i64,
 ) -> Result<(), LedgerError> {
-    sql.prepare_cached("INSERT OR REPLACE INTO sighting VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+    sql.prepare_cached("INSERT OR IGNORE INTO sighting VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
         .execute(params![file, sql_count(offset), response, at, sql_count(output), flags])?;
     Ok(())
 }

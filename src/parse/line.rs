@@ -224,7 +224,7 @@ fn repair(bytes: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Replaces `\udXXX` escapes that are not halves of a pair by the escape of U+FFFD.
+/// Replaces escapes of surrogates (`\ud800` to `\udfff`) that are not halves of a pair by the escape of U+FFFD.
 fn replace_lone_surrogates(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let mut mended: Option<Vec<u8>> = None;

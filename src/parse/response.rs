@@ -6,8 +6,8 @@ use super::line::{ImplausibleCount, LineContext};
 use super::raw::{List, Maybe};
 use super::records::{Counters, Envelope, Iteration, Message, RawUsage, Record};
 use crate::domain::{
-    Attribution, Geo, MessageKey, ModelName, Part, PartKind, Rank, ResponseLine, Speed, Tier, TokenCounts,
-    UnixMillis, Usage,
+    Attribution, Chain, Geo, MessageKey, ModelName, Part, PartKind, Rank, ResponseLine, Speed, Tier,
+    TokenCounts, UnixMillis, Usage,
 };
 
 /// No context window is a hundredth of this. The cap keeps every sum of money inside its integer.
@@ -90,7 +90,7 @@ fn message_key(envelope: &Envelope<'_>, message: &Message<'_>, session: &str, so
             // Neither id nor uuid: the same bytes are the same response, wherever they stand.
             None => format!("x:{:016x}:{}", fnv1a(source), source.len()),
         };
-        return MessageKey::Aliases { id: String::new(), names: vec![name], follows: None };
+        return MessageKey::Aliases { id: String::new(), names: vec![name], chain: None };
     };
     if FIRST_PARTY_IDS.iter().any(|prefix| id.starts_with(prefix)) {
         return MessageKey::Global(id.to_owned());
@@ -105,13 +105,16 @@ fn gateway_key(id: &str, envelope: &Envelope<'_>, session: &str) -> MessageKey {
     let request = envelope.request_id.get().map(|request| format!("r:{id}:{request}"));
     let line = envelope.uuid.get().map(|uuid| format!("v:{id}:{uuid}"));
     let by_session = unique || (request.is_none() && line.is_none());
-    let follows = match (&request, unique) {
-        (None, false) => envelope.parent_uuid.get().map(|parent| format!("v:{id}:{parent}")),
+    let chain = match (&request, unique, envelope.parent_uuid.get(), envelope.uuid.get()) {
+        (None, false, Some(parent), Some(uuid)) => Some(Chain {
+            looks_for: vec![format!("v:{id}:{parent}"), format!("w:{id}:{uuid}")],
+            awaits: format!("w:{id}:{parent}"),
+        }),
         _ => None,
     };
     let names =
         by_session.then(|| format!("s:{id}:{session}")).into_iter().chain(request).chain(line).collect();
-    MessageKey::Aliases { id: id.to_owned(), names, follows }
+    MessageKey::Aliases { id: id.to_owned(), names, chain }
 }
 
 /// The session that paid. Copies of history (forks, branches) name it; `copied` marks them, so that the

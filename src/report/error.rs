@@ -33,7 +33,7 @@ pub enum ReportError {
         value: String,
     },
     /// A block length out of range.
-    #[error("`{value}` is no block length: use whole hours from 1 to 720")]
+    #[error("`{value}` is no block length: use whole hours from 1 to 744")]
     BadBlockLength {
         /// What was given.
         value: String,

@@ -69,17 +69,17 @@ impl TokenLimit {
     }
 }
 
-/// Length of a billing window in whole hours, 1 to 720.
+/// Length of a billing window in whole hours, 1 to 744: up to a month of 31 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockLength(i64);
 
 impl BlockLength {
-    const MAX_HOURS: i64 = 720;
+    const MAX_HOURS: i64 = 744;
 
     /// Reads whole hours.
     ///
     /// # Errors
-    /// [`ReportError::BadBlockLength`] for everything that is not a whole number from 1 to 720.
+    /// [`ReportError::BadBlockLength`] for everything that is not a whole number from 1 to 744.
     pub fn parse(value: &str) -> Result<Self, ReportError> {
         let hours = value.parse().ok().filter(|hours| (1..=Self::MAX_HOURS).contains(hours));
         hours.map(Self).ok_or_else(|| ReportError::BadBlockLength { value: value.to_owned() })
@@ -234,7 +234,8 @@ mod tests {
         assert_eq!(TokenLimit::parse("500000").ok(), Some(TokenLimit::Tokens(500_000)));
         assert!(matches!(TokenLimit::parse("0"), Err(ReportError::BadTokenLimit { .. })));
         assert_eq!(BlockLength::parse("5").ok(), Some(BlockLength::default()));
-        for value in ["0", "721", "2.5", "-1"] {
+        assert!(BlockLength::parse("744").is_ok(), "a month, as the command line allows");
+        for value in ["0", "745", "2.5", "-1"] {
             assert_eq!(BlockLength::parse(value), Err(ReportError::BadBlockLength { value: value.into() }));
         }
     }

@@ -11,7 +11,7 @@ use super::text::{dollars, grouped, short_models};
 use super::{Kind, Style};
 use crate::domain::{Totals, UnixMillis};
 use comfy_table::{
-    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, presets,
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width, presets,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +28,9 @@ const FULL_WIDTH_WITH_MORE: u16 = 140;
 /// Terminals this wide show session ids whole.
 const WHOLE_ID_WIDTH: u16 = 160;
 
+/// Room for a date with a blank on each side.
+const DATE_FITS: ColumnConstraint = ColumnConstraint::LowerBoundary(Width::Fixed(12));
+
 /// Characters of a session id that a table shows: enough to tell sessions apart and to ask for one.
 const ID_LENGTH: usize = 8;
 
@@ -36,11 +39,12 @@ pub(super) fn render(report: &Report, style: Style) -> String {
     if report.is_empty() {
         return notes::nothing(&report.request);
     }
-    let page = Page::new(report, style);
-    let table = match &report.body {
-        Body::Rows(rows) => page.rows(rows),
-        Body::Projects(projects) => page.projects(projects),
-        Body::Blocks(blocks) => blocks::table(&page, blocks),
+    let mut page = Page::new(report, style);
+    let table = loop {
+        if let Some(table) = page.table() {
+            break table;
+        }
+        page.give_way();
     };
     let footnotes = notes::footnotes(report, &page);
     format!("{}\n{table}\n{footnotes}", page.strong(&notes::title(&report.request)))
@@ -54,6 +58,8 @@ struct Page<'a> {
     compact: bool,
     /// Wide enough for projects and last activities.
     roomy: bool,
+    /// Numbers and dates wrap where they must: nothing narrower is left.
+    wraps: bool,
     models: BTreeMap<Arc<str>, String>,
     projects: BTreeMap<Arc<str>, String>,
 }
@@ -69,24 +75,24 @@ struct Line {
 struct Column {
     name: &'static str,
     alignment: CellAlignment,
-    /// Never wrapped while the terminal is wide enough: numbers, dates, ids.
-    whole: bool,
+    /// Numbers, dates and ids are not wrapped while the terminal is wide enough.
+    constraint: Option<ColumnConstraint>,
 }
 
 impl Column {
     /// Names, which may wrap.
     const fn text(name: &'static str) -> Self {
-        Self { name, alignment: CellAlignment::Left, whole: false }
+        Self { name, alignment: CellAlignment::Left, constraint: None }
     }
 
     /// Dates and ids.
     const fn word(name: &'static str) -> Self {
-        Self { name, alignment: CellAlignment::Left, whole: true }
+        Self { name, alignment: CellAlignment::Left, constraint: Some(ColumnConstraint::ContentWidth) }
     }
 
     /// Counts and costs.
     const fn number(name: &'static str) -> Self {
-        Self { name, alignment: CellAlignment::Right, whole: true }
+        Self { name, alignment: CellAlignment::Right, constraint: Some(ColumnConstraint::ContentWidth) }
     }
 }
 
@@ -109,18 +115,37 @@ impl<'a> Page<'a> {
             style,
             compact: !wider_than(full),
             roomy: wider_than(FULL_WIDTH),
+            wraps: false,
             models: short_models(report.totals.models.iter().map(|model| &model.name)),
             projects: short_projects(projects_of(report)),
         }
     }
 
-    fn rows(&self, rows: &[Row]) -> String {
+    /// The table, if numbers and dates can stay whole in it or may wrap.
+    fn table(&self) -> Option<String> {
+        match &self.report.body {
+            Body::Rows(rows) => self.rows(rows),
+            Body::Projects(projects) => self.projects(projects),
+            Body::Blocks(blocks) => blocks::table(self, blocks),
+        }
+    }
+
+    /// Asks for less width: first without some columns, at last with numbers that wrap.
+    fn give_way(&mut self) {
+        match self {
+            Self { compact: false, .. } => self.compact = true,
+            Self { roomy: true, .. } => self.roomy = false,
+            _ => self.wraps = true,
+        }
+    }
+
+    fn rows(&self, rows: &[Row]) -> Option<String> {
         let mut lines: Vec<Line> = rows.iter().flat_map(|row| self.row_lines(row)).collect();
         lines.push(self.total_line());
         self.layout(&self.header(), lines)
     }
 
-    fn projects(&self, projects: &[(Arc<str>, Vec<Row>)]) -> String {
+    fn projects(&self, projects: &[(Arc<str>, Vec<Row>)]) -> Option<String> {
         let header = self.header();
         let mut lines = Vec::new();
         for (project, rows) in projects {
@@ -134,7 +159,11 @@ impl<'a> Page<'a> {
     }
 
     fn header(&self) -> Vec<Column> {
-        let mut header = vec![key_column(&self.report.request.kind)];
+        let mut header = vec![match &self.report.body {
+            // Names of projects stand above the days; those may wrap.
+            Body::Projects(_) => Column { constraint: Some(DATE_FITS), ..Column::word("Date") },
+            _ => key_column(&self.report.request.kind),
+        }];
         if self.shows_project() {
             header.push(Column::text("Project"));
         }
@@ -257,29 +286,24 @@ impl<'a> Page<'a> {
         self.report.request.zone.wall(at).format("%Y-%m-%d %H:%M").to_string()
     }
 
-    /// Lays lines out to the width of the terminal. Numbers and dates stay on one line where they fit;
-    /// on a terminal too narrow for that they wrap rather than run over its edge.
-    fn layout(&self, header: &[Column], lines: Vec<Line>) -> String {
+    /// Lays lines out to the width of the terminal. Numbers and dates stay on one line; where that runs
+    /// over the edge of the terminal there is no table, unless they may wrap.
+    fn layout(&self, header: &[Column], lines: Vec<Line>) -> Option<String> {
         let mut table = self.empty_table(header);
         for line in lines {
             table.add_row(line.cells.into_iter().map(|text| cell(text, line.look)).collect::<Vec<_>>());
         }
         for (column, wanted) in table.column_iter_mut().zip(header) {
             column.set_cell_alignment(wanted.alignment);
-            if wanted.whole {
-                column.set_constraint(ColumnConstraint::ContentWidth);
+            if let Some(constraint) = wanted.constraint.filter(|_| !self.wraps) {
+                column.set_constraint(constraint);
             }
         }
         let text = table.to_string();
         let width =
             text.lines().next().map_or(0, |border| border.chars().filter(|next| is_shown(*next)).count());
-        if self.style.width.is_none_or(|limit| width <= usize::from(limit)) {
-            return text;
-        }
-        for column in table.column_iter_mut() {
-            column.remove_constraint();
-        }
-        table.to_string()
+        let fits = self.style.width.is_none_or(|limit| width <= usize::from(limit));
+        (fits || self.wraps).then_some(text)
     }
 
     fn empty_table(&self, header: &[Column]) -> Table {

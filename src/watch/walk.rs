@@ -22,6 +22,8 @@ pub struct Tree {
     pub files: Vec<FoundFile>,
     /// How many folders were entered.
     pub folders: usize,
+    /// Some session log is a symbolic link: what is written to its target happens elsewhere.
+    pub has_links: bool,
     /// What could not be walked.
     pub problems: Vec<WatchError>,
 }
@@ -66,6 +68,7 @@ fn list(folder: &Path, tree: &mut Tree, waiting: &mut Vec<PathBuf>) {
             match fs::metadata(&path) {
                 Ok(target) if target.is_dir() => waiting.push(path),
                 Ok(metadata) if metadata.is_file() && is_session_log(&path) => {
+                    tree.has_links = true;
                     tree.files.push(FoundFile { path, metadata });
                 }
                 _ => {}

@@ -29,12 +29,15 @@ fn add_and_count(sandbox: &Sandbox, there: &Tree, seed: u64) {
 }
 
 #[test]
-fn a_scan_without_logs_says_where_it_looked() {
+fn without_logs_it_says_where_it_looked() {
     let sandbox = Sandbox::new();
     let output = sandbox.tallyd("scan").output().expect("tallyd runs");
     let told = text(&output.stdout) + &text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{told}");
     assert!(told.contains(&*sandbox.claude().to_string_lossy()), "{told}");
+    let report = sandbox.tallyd("daily").output().expect("tallyd runs");
+    let warned = text(&report.stderr);
+    assert!(warned.contains(&*sandbox.claude().to_string_lossy()), "{warned}");
     assert_eq!(sandbox.account().messages(), 0);
     assert!(sandbox.report("daily").contains(r#""daily""#));
 }

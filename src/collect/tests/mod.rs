@@ -159,6 +159,7 @@ fn reports(summary: &PassSummary) -> Vec<String> {
             FileReport::Line { path, offset, what, is_loss } => {
                 format!("{}:{offset} {what}{}", name(path), if *is_loss { " (loss)" } else { "" })
             }
+            FileReport::More { path, lines } => format!("{} and {lines} more", name(path)),
             FileReport::File(error) => error.to_string(),
         })
         .collect()

@@ -9,14 +9,20 @@ use std::collections::BTreeSet;
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
+/// Names of its own, and perhaps a line that it continues, by the rule for gateways.
 fn aliases() -> impl Strategy<Value = MessageKey> {
-    (subsequence(NAMES.to_vec(), 1..3), prop::option::of(select(&NAMES[..]))).prop_map(|(names, follows)| {
-        MessageKey::Aliases {
+    let lines = select(&NAMES[..]);
+    (subsequence(NAMES.to_vec(), 1..3), prop::option::of((lines.clone(), lines))).prop_map(
+        |(names, continues)| MessageKey::Aliases {
             id: "ocgo".to_owned(),
             names: names.into_iter().map(str::to_owned).collect(),
-            follows: follows.map(str::to_owned),
-        }
-    })
+            chain: continues.map(|(line, parent)| chain(line, parent)),
+        },
+    )
+}
+
+fn chain(line: &str, parent: &str) -> Chain {
+    Chain { looks_for: vec![parent.to_owned(), format!("await {line}")], awaits: format!("await {parent}") }
 }
 
 /// A response as the model has it: its names, its lines' offsets and what they merge to.
@@ -26,9 +32,11 @@ type Group = (BTreeSet<String>, BTreeSet<u64>, Response);
 fn groups(lines: &[ResponseLine]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (line, offset) in lines.iter().zip((0..).step_by(100)) {
-        let MessageKey::Aliases { names, follows, .. } = &line.key else { unreachable!("only aliases") };
-        let mine: BTreeSet<String> = names.iter().cloned().collect();
-        let wanted: BTreeSet<String> = mine.iter().chain(follows).cloned().collect();
+        let MessageKey::Aliases { names, chain, .. } = &line.key else { unreachable!("only aliases") };
+        let looks_for = chain.iter().flat_map(|chain| &chain.looks_for);
+        let wanted: BTreeSet<String> = names.iter().chain(looks_for).cloned().collect();
+        let awaits = chain.iter().map(|chain| &chain.awaits);
+        let mine: BTreeSet<String> = names.iter().chain(awaits).cloned().collect();
         let (joined, others): (Vec<Group>, Vec<Group>) =
             groups.into_iter().partition(|(names, ..)| !names.is_disjoint(&wanted));
         groups = others;
@@ -37,6 +45,10 @@ fn groups(lines: &[ResponseLine]) -> Vec<Group> {
             group.0.extend(names);
             group.1.extend(offsets);
             group.2.merge(response);
+        }
+        // Of several that await the same line, the last one does.
+        for (names, ..) in &mut groups {
+            names.retain(|name| !group.0.contains(name));
         }
         groups.push(group);
     }
@@ -51,8 +63,10 @@ fn stored(sandbox: &mut Sandbox) -> Vec<Group> {
         .map(|known| {
             let number = known.number;
             let names = sandbox.query(&format!("SELECT name FROM alias WHERE response = {number}"));
-            let seen = sandbox.reader().sightings(&known).unwrap();
+            let known = [known];
+            let seen = sandbox.reader().sightings(&known).unwrap().remove(&number).unwrap();
             let offsets = seen.into_iter().map(|sighting| sighting.offset).collect();
+            let [known] = known;
             (names.into_iter().collect(), offsets, known.response)
         })
         .collect()
@@ -81,9 +95,9 @@ proptest! {
     }
 }
 
-fn aliased(names: &[&str], follows: Option<&str>, output: u64) -> ResponseLine {
+fn aliased(names: &[&str], chain: Option<Chain>, output: u64) -> ResponseLine {
     let names = names.iter().map(|&name| name.to_owned()).collect();
-    let key = MessageKey::Aliases { id: "ocgo".to_owned(), names, follows: follows.map(str::to_owned) };
+    let key = MessageKey::Aliases { id: "ocgo".to_owned(), names, chain };
     ResponseLine { key, ..line("", "one", i64::try_from(output).unwrap(), output) }
 }
 
@@ -125,18 +139,26 @@ fn the_number_of_an_absorbed_response_may_be_given_out_again() {
 }
 
 #[test]
-fn a_line_follows_only_what_is_known() {
-    let mut sandbox = Sandbox::new();
-    sandbox.ingest_lines(0, vec![aliased(&["a"], None, 1), aliased(&["b"], Some("a"), 2)]);
-    sandbox.ingest_lines(200, vec![aliased(&["c"], Some("b"), 3), aliased(&["d"], Some("nobody"), 9)]);
-    assert_eq!(sandbox.query("SELECT output FROM response ORDER BY output"), ["3", "9"]);
-    assert_eq!(sandbox.query("SELECT name FROM alias ORDER BY name"), ["a", "b", "c", "d"]);
+fn lines_that_follow_each_other_are_one_response_in_any_order_and_transactions() {
+    let lines = [
+        aliased(&["a"], Some(chain("a", "a user's line")), 1),
+        aliased(&["b"], Some(chain("b", "a")), 2),
+        aliased(&["c"], Some(chain("c", "b")), 3),
+    ];
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    for (order, size) in orders.into_iter().flat_map(|order| [(order, 1), (order, 2), (order, 3)]) {
+        let mut sandbox = take_in(&order.map(|index| lines[index].clone()), &[size, size, size]);
+        assert_eq!(sandbox.query("SELECT output FROM response"), ["3"], "{order:?}, {size} at a time");
+        assert_eq!(sandbox.cells(), sandbox.sums(), "{order:?}, {size} at a time");
+        sandbox.ingest_lines(300, vec![aliased(&["x"], Some(chain("x", "a tool's line")), 9)]);
+        assert_eq!(sandbox.query("SELECT output FROM response ORDER BY output"), ["3", "9"], "{order:?}");
+    }
 }
 
 #[test]
 fn a_gateways_id_is_not_a_first_party_id() {
     let mut sandbox = Sandbox::new();
-    let key = MessageKey::Aliases { id: "msg_01A".into(), names: vec!["x".into()], follows: None };
+    let key = MessageKey::Aliases { id: "msg_01A".into(), names: vec!["x".into()], chain: None };
     let alias = ResponseLine { key, ..line("", "one", 0, 5) };
     sandbox.ingest_lines(0, vec![alias.clone(), line("msg_01A", "one", 0, 1)]);
     sandbox.ingest_lines(200, vec![line("msg_01A", "one", 0, 2), alias]);

@@ -55,7 +55,7 @@ fn a_failure_at_any_table_takes_back_all_tables() {
         let tokens = TokenCounts { input: 3, ..TokenCounts::default() };
         advised.usage.parts.push(Part { kind: PartKind::Advisor, model: None, tokens });
         advised.model = ModelName("haiku".to_owned());
-        let key = MessageKey::Aliases { id: "x".into(), names: vec!["n".into()], follows: None };
+        let key = MessageKey::Aliases { id: "x".into(), names: vec!["n".into()], chain: None };
         let aliased = ResponseLine { key, ..line("", "two", 0, 1) };
         vec![update("a.jsonl", 100, vec![line("msg_01A", "one", 0, 9), advised, aliased])]
     };

@@ -9,8 +9,8 @@ mod reprice;
 
 use super::*;
 use crate::domain::{
-    Attribution, Cursor, Geo, MessageKey, Part, PartKind, Picodollars, Rank, Response, ResponseLine, Speed,
-    Tier, TokenCounts, Totals,
+    Attribution, Chain, Cursor, Geo, MessageKey, Part, PartKind, Picodollars, Rank, Response, ResponseLine,
+    Speed, Tier, TokenCounts, Totals,
 };
 use std::collections::BTreeMap;
 use tempfile::TempDir;

@@ -3,9 +3,9 @@
 use super::*;
 use pretty_assertions::assert_eq;
 
-fn aliases(id: &str, names: &[&str], follows: Option<&str>) -> MessageKey {
+fn aliases(id: &str, names: &[&str], chain: Option<Chain>) -> MessageKey {
     let names = names.iter().map(|&name| name.to_owned()).collect();
-    MessageKey::Aliases { id: id.to_owned(), names, follows: follows.map(str::to_owned) }
+    MessageKey::Aliases { id: id.to_owned(), names, chain }
 }
 
 #[test]
@@ -23,6 +23,10 @@ fn other_ids_go_by_session_request_or_what_they_follow() {
     // A made-up id of 16 characters with a digit; one that every answer of a relay carries.
     let (unique, same) = ("a234567890abcdef", "ocgo");
     let (request, uuid, parent) = (Some("req"), Some("u1"), Some("u0"));
+    let follows = Chain {
+        looks_for: vec!["v:ocgo:u0".to_owned(), "w:ocgo:u1".to_owned()],
+        awaits: "w:ocgo:u0".to_owned(),
+    };
     let by_session = "s:a234567890abcdef:session-1";
     let cases = [
         (
@@ -33,7 +37,7 @@ fn other_ids_go_by_session_request_or_what_they_follow() {
         ((unique, None, None, None), aliases(unique, &[by_session], None)),
         ((same, request, uuid, parent), aliases(same, &["r:ocgo:req", "v:ocgo:u1"], None)),
         ((same, request, None, None), aliases(same, &["r:ocgo:req"], None)),
-        ((same, None, uuid, parent), aliases(same, &["v:ocgo:u1"], Some("v:ocgo:u0"))),
+        ((same, None, uuid, parent), aliases(same, &["v:ocgo:u1"], Some(follows))),
         ((same, None, uuid, None), aliases(same, &["v:ocgo:u1"], None)),
         ((same, None, None, None), aliases(same, &["s:ocgo:session-1"], None)),
     ];

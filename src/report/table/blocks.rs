@@ -10,7 +10,7 @@ use crate::report::text::{decimal_dollars, grouped};
 use crate::report::{BlockOptions, Kind, TokenLimit};
 
 /// Windows and gaps, oldest or newest first, with a total.
-pub(super) fn table(page: &Page<'_>, blocks: &[Block]) -> String {
+pub(super) fn table(page: &Page<'_>, blocks: &[Block]) -> Option<String> {
     let limit = shown_limit(page, blocks);
     let mut lines: Vec<Line> = blocks.iter().flat_map(|block| block_lines(page, block, limit)).collect();
     let totals = &page.report.totals.totals;

@@ -58,6 +58,33 @@ fn compact_tables_fit_narrow_terminals() {
 }
 
 #[test]
+fn columns_go_before_a_number_is_cut_in_two() {
+    let mut data = sample();
+    let large = [1_234_567, 2_345_678, 34_567_890, 0, 4_567_890_123];
+    data.cells.push(cell(1, 1, "2026-03-08T00:00:00.000Z", large, 9_876_543_210_000_000));
+    for session in &mut data.sessions {
+        session.cwd = Some("/home/ann/a-project-with-a-long-name/inside-of-another".into());
+    }
+    let at = |request: &Request, width| text_at(&data, request, Format::Table, Style { width, color: false });
+    for (name, kind) in kinds() {
+        let request = Request { instances: kind == Kind::Daily, ..request(kind) };
+        let endless = at(&request, None);
+        let total = endless.lines().find(|line| line.starts_with("│ Total")).expect("a total");
+        let cost = total.split(['│', '┆']).map(str::trim).find(|cell| cell.contains('$')).expect("a cost");
+        for width in [60, 80, 100, 120, 140] {
+            let table = at(&request, Some(width));
+            assert!(table.contains(cost), "{name} on {width}: no {cost} in\n{table}");
+            let is_cut = |cell: &str| {
+                let cell = cell.trim();
+                let is_digits = cell.bytes().all(|byte| byte.is_ascii_digit() || byte == b',');
+                is_digits && (cell.starts_with(',') || cell.ends_with(','))
+            };
+            assert!(!table.split(['│', '┆', '\n']).any(is_cut), "{name} on {width}:\n{table}");
+        }
+    }
+}
+
+#[test]
 fn colour_is_the_callers_choice() {
     let request = request(Kind::Daily);
     let colourful = text_at(&sample(), &request, Format::Table, Style { width: None, color: true });

@@ -1,0 +1,100 @@
+//! From the report that was asked for to the text that answers: settings, ledger and `crate::report`.
+
+use super::{Order, Output, ReportKind, ReportQuery, TokenLimit};
+use crate::cli::exit::ExitCode;
+use crate::cli::{engine, output};
+use crate::config::Settings;
+use crate::domain::{Clock, SystemClock};
+use crate::ledger::LedgerReader;
+use crate::report::{
+    self, BlockLength, BlockOptions, Format, Kind, ReportData, ReportError, Request, Style, Zone, parse_date,
+};
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+/// Takes in what is new, unless told not to, and prints the report.
+pub fn run(query: &ReportQuery, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let folder = settings.state_dir()?;
+    // Wrong dates and zones are found before anything is read.
+    request(query, settings)?;
+    if !query.no_scan && settings.enabled {
+        engine::refresh(settings, "report")?;
+    }
+    output::print(&text(query, settings, folder)?)?;
+    Ok(ExitCode::Done)
+}
+
+/// The report on what the ledger in `folder` has.
+pub(in crate::cli) fn text(
+    query: &ReportQuery,
+    settings: &Settings,
+    folder: &Path,
+) -> anyhow::Result<String> {
+    let request = request(query, settings)?;
+    let ledger = LedgerReader::open(folder)?;
+    let data = ReportData {
+        cells: ledger.cells(None, None)?,
+        sessions: ledger.sessions()?,
+        models: ledger.models()?,
+    };
+    let built = report::build(&data, &request)?;
+    let format = match query.output {
+        Output::Table => Format::Table,
+        Output::Json => Format::Json,
+        Output::Csv => Format::Csv,
+    };
+    let style = Style { width: output::terminal_width(), color: settings.log.color.colours_stdout() };
+    Ok(report::render(&built, format, &style))
+}
+
+/// What was asked for, against the settings.
+fn request(query: &ReportQuery, settings: &Settings) -> anyhow::Result<Request> {
+    let kind = match &query.kind {
+        ReportKind::Daily { .. } => Kind::Daily,
+        ReportKind::Weekly { start_of_week } => {
+            Kind::Weekly { start_of_week: start_of_week.unwrap_or(settings.start_of_week) }
+        }
+        ReportKind::Monthly => Kind::Monthly,
+        ReportKind::Session { id } => Kind::Session { id: id.clone() },
+        ReportKind::Project => Kind::Project,
+        ReportKind::Model => Kind::Model,
+        ReportKind::Blocks { active, recent, token_limit, session_length_hours } => {
+            Kind::Blocks(BlockOptions {
+                active: *active,
+                recent: *recent,
+                token_limit: token_limit.map(|limit| match limit {
+                    TokenLimit::Max => report::TokenLimit::Max,
+                    TokenLimit::Tokens(tokens) => report::TokenLimit::Tokens(tokens),
+                }),
+                length: BlockLength::parse(&session_length_hours.to_string())?,
+            })
+        }
+    };
+    let date = |text: &Option<String>| text.as_deref().map(parse_date).transpose();
+    Ok(Request {
+        since: date(&query.since)?,
+        until: date(&query.until)?,
+        order: if query.order == Some(Order::Desc) {
+            report::Order::Descending
+        } else {
+            report::Order::Ascending
+        },
+        breakdown: query.breakdown,
+        project: query.project.clone(),
+        instances: matches!(query.kind, ReportKind::Daily { instances: true }),
+        compact: query.compact,
+        no_cost: query.no_cost,
+        last: query.last.map(NonZeroUsize::get),
+        ..Request::new(kind, zone(query, settings)?, SystemClock.now())
+    })
+}
+
+/// The zone of the flag, of the settings, or the machine's.
+fn zone(query: &ReportQuery, settings: &Settings) -> Result<Zone, ReportError> {
+    let named = settings.machine_timezone.clone().or_else(|| iana_time_zone::get_timezone().ok());
+    let machine = Zone::of_machine(named.as_deref());
+    match query.timezone.as_deref().or(settings.timezone.as_deref()) {
+        Some(name) => Zone::parse(name, machine),
+        None => Ok(machine),
+    }
+}
