@@ -114,6 +114,16 @@ fn a_line_that_links_two_stored_responses_makes_one_of_them() {
 }
 
 #[test]
+fn the_older_response_stays_whichever_is_named_first() {
+    for link in [["a", "b"], ["b", "a"]] {
+        let mut sandbox = Sandbox::new();
+        sandbox.ingest_lines(0, vec![aliased(&["a"], None, 1), aliased(&["b"], None, 2)]);
+        sandbox.ingest_lines(200, vec![aliased(&link, None, 3)]);
+        assert_eq!(sandbox.query("SELECT id, output FROM response"), ["1 3"], "{link:?}");
+    }
+}
+
+#[test]
 fn a_chain_of_links_in_one_transaction_ends_at_the_oldest() {
     let mut sandbox = Sandbox::new();
     let names = ["a", "b", "c", "d"];
