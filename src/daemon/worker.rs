@@ -142,24 +142,34 @@ impl Worker {
     }
 
     /// A root that does not exist yet appears in the nearest folder above it that does: that is watched
-    /// until then.
+    /// until then. A folder that was made between looking and watching told nobody: looked at once more.
     fn watch_way_to(&mut self, root: &Path, problems: &mut Vec<WatchError>) {
-        let nearest = root.ancestors().find_map(|folder| {
-            std::fs::metadata(folder)
-                .ok()
-                .filter(std::fs::Metadata::is_dir)
-                .map(|metadata| (folder, metadata))
-        });
-        let Some((nearest, metadata)) = nearest else { return };
-        for above in root.ancestors().skip(1).filter(|above| *above != nearest) {
-            if !self.is_below_a_root(above) {
-                self.watcher.unwatch(above);
+        let mut watched = None;
+        for _ in root.ancestors() {
+            let Some((nearest, metadata)) = nearest_folder(root) else { return };
+            if watched == Some(nearest) {
+                return;
             }
-        }
-        if nearest != root {
+            for above in root.ancestors().skip(1).filter(|above| *above != nearest) {
+                if !self.is_below_a_root(above) {
+                    self.watcher.unwatch(above);
+                }
+            }
+            if nearest == root {
+                return;
+            }
             problems.extend(self.watcher.watch(nearest, &metadata).err());
+            watched = Some(nearest);
         }
     }
+}
+
+/// The folder itself or the nearest above it that exists.
+fn nearest_folder(folder: &Path) -> Option<(&Path, std::fs::Metadata)> {
+    folder.ancestors().find_map(|folder| {
+        let metadata = std::fs::metadata(folder).ok().filter(std::fs::Metadata::is_dir)?;
+        Some((folder, metadata))
+    })
 }
 
 fn path_of(problem: &WatchError) -> &Path {
