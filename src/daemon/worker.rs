@@ -33,6 +33,8 @@ pub(super) struct Worker {
     complained: HashSet<PathBuf>,
     /// Some session log is a link: no event tells of what is written to its target.
     has_links: bool,
+    /// What readers of the ledger were told last.
+    announced: Option<Activity>,
 }
 
 impl Worker {
@@ -47,6 +49,7 @@ impl Worker {
             watcher: Watcher::new(follow.force_polling, sink),
             complained: HashSet::new(),
             has_links: false,
+            announced: Some(Activity::Starting),
         }
     }
 
@@ -57,10 +60,17 @@ impl Worker {
             Work::Everything => self.everything(&mut problems),
             Work::Paths { folders, files } => self.paths(folders, files, &mut problems),
         };
-        self.collector.announce(if result.is_ok() { Activity::Following } else { Activity::Failing });
+        self.announce(if result.is_ok() { Activity::Following } else { Activity::Failing });
         problems.extend(self.watcher.refusal());
         problems.retain(|problem| self.complained.insert(path_of(problem).to_owned()));
         Outcome { result, problems, watching: self.watcher.is_complete() && !self.has_links }
+    }
+
+    /// Tells readers of the ledger how far this daemon has come, where that has changed.
+    fn announce(&mut self, activity: Activity) {
+        if self.announced.replace(activity) != Some(activity) {
+            self.collector.announce(activity);
+        }
     }
 
     /// Takes other settings and prices; returns how many responses have another cost now.
@@ -69,6 +79,7 @@ impl Worker {
         pricing: TablePricing,
         options: CollectOptions,
     ) -> Result<Option<u64>, CollectError> {
+        self.announced = None;
         self.collector.reload(pricing, options)
     }
 
