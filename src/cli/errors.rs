@@ -6,11 +6,11 @@ use std::path::PathBuf;
 /// the ledger, where clap is long done.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
-pub struct UsageError {
+pub(super) struct UsageError {
     /// What is wrong, with the flag and its value.
-    pub what: String,
+    pub(super) what: String,
     /// What to type instead.
-    pub help: String,
+    pub(super) help: String,
 }
 
 /// A file of prices that cannot be read at all.
