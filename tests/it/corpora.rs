@@ -3,7 +3,7 @@
 //! The archives are not part of the repository. They are looked for in `$TALLYD_CORPORA`, else in
 //! `shared` and `corpora` beside the checkout; where they are absent these tests print "skipped".
 
-use crate::support::{Counts, Report, Sandbox, root};
+use crate::support::{Counts, Report, Sandbox, copy_file, files_below, instant, root};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -127,6 +127,31 @@ fn real_logs_add_up_by_day_session_and_model() {
         };
         assert!(again == report, "a second scan changed the report by {what}");
     }
+}
+
+/// The same ledger, whichever file is read first: the files come into the tree in groups, the last names
+/// first, and each group is a scan of its own.
+#[test]
+fn real_logs_add_up_in_any_order() {
+    let Some(archive) = corpus("real-logs.tar.xz") else { return };
+    let (whole, grown) = (Sandbox::new(), Sandbox::new());
+    let from = unpack(&archive, &whole);
+    whole.scan_all(std::slice::from_ref(&from), &[]);
+    let mut files = files_below(&from);
+    files.sort();
+    files.reverse();
+    // Neighbours come apart: a session's own log and those of its sub-agents are read in different scans.
+    let groups = 12;
+    let to = grown.path("logs");
+    for group in 0..groups {
+        for file in files.iter().skip(group).step_by(groups) {
+            copy_file(file, &from, &to, instant(1_760_000_000));
+        }
+        grown.scan_all(std::slice::from_ref(&to), &[]);
+    }
+    assert!(whole.days() == grown.days(), "days differ");
+    assert!(whole.sessions() == grown.sessions(), "sessions differ");
+    assert!(whole.models() == grown.models(), "models differ");
 }
 
 #[derive(Deserialize)]
