@@ -80,7 +80,10 @@ impl ExitCode {
             Self::NoStateFolder => {
                 "name a folder that can be written with --state-dir DIR or TALLYD_STATE_DIR"
             }
-            Self::Locked => "stop the other tallyd, or name another folder with --state-dir DIR",
+            Self::Locked => {
+                "a daemon keeps the ledger up to date and reports work beside it; to take its place stop it, \
+                 or name another folder with --state-dir DIR"
+            }
             Self::NewerLedger => "use the tallyd that wrote it, or name another folder with --state-dir DIR",
             Self::Ledger => "check that the state folder can be written and has space left",
             Self::Prices => "`tallyd prices --check FILE` checks a file of prices",

@@ -17,6 +17,17 @@ Examples:
   tallyd prices --json                       for scripts
   tallyd prices --check my-prices.toml       what the file would add or override
 
+A file of prices has one table for each model, in USD per million tokens as quoted decimals:
+  [[models]]
+  id = \"house-model-7b\"
+  input = \"0.40\"
+  output = \"1.60\"
+  cache_write_5m = \"0.50\"
+  cache_write_1h = \"0.80\"
+  cache_read = \"0.04\"
+Name it with --prices FILE, or as `prices` in tallyd.toml. Dates, long prompts, multipliers and searches are
+explained at the head of config/prices.toml.
+
 Exit code 8 where the file is wrong.";
 
 /// Arguments of `tallyd prices`.

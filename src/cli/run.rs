@@ -91,6 +91,7 @@ fn greet(settings: &Settings, summary: &PassSummary) {
     }
 }
 
+/// The latest rows of three reports.
 fn show_tables(settings: &Settings, folder: &Path) -> anyhow::Result<()> {
     let kinds = [ReportKind::Model, ReportKind::Session { id: None }, ReportKind::Daily { instances: false }];
     for kind in kinds {
@@ -98,5 +99,8 @@ fn show_tables(settings: &Settings, folder: &Path) -> anyhow::Result<()> {
         let text = report::text(&query, settings, folder)?;
         output::print(&format!("{text}\n"))?;
     }
+    output::print(&format!(
+        "The latest {ROWS_AT_START} of each; `tallyd model`, `tallyd session` and `tallyd daily` show all.\n"
+    ))?;
     Ok(())
 }
