@@ -25,8 +25,8 @@ A file of prices has one table for each model, in USD per million tokens as quot
   cache_write_5m = \"0.50\"
   cache_write_1h = \"0.80\"
   cache_read = \"0.04\"
-Name it with --prices FILE, or as `prices` in tallyd.toml. Dates, long prompts, multipliers and searches are
-explained at the head of config/prices.toml.
+Name it with --prices FILE, or as `prices` in tallyd.toml. The head of config/prices.toml explains
+dates, long prompts, multipliers and searches.
 
 Exit code 8 where the file is wrong.";
 
