@@ -37,10 +37,14 @@ impl Watcher {
             Ok(event) => hints(&event).for_each(&sink),
             Err(_) => sink(Hint::Everything),
         };
-        let (inner, refusal) = match (force_polling, notify::recommended_watcher(handler)) {
-            (true, _) => (None, None),
-            (false, Ok(watcher)) => (Some(watcher), None),
-            (false, Err(source)) => (None, Some(WatchError::NoEvents { source })),
+        Self::made(if force_polling { Ok(None) } else { notify::recommended_watcher(handler).map(Some) })
+    }
+
+    /// What becomes of the system's answer; `None` where it was not asked.
+    pub(super) fn made(answer: notify::Result<Option<RecommendedWatcher>>) -> Self {
+        let (inner, refusal) = match answer {
+            Ok(inner) => (inner, None),
+            Err(source) => (None, Some(WatchError::NoEvents { source })),
         };
         Self { incomplete: inner.is_none(), inner, watched: HashMap::new(), refusal }
     }
