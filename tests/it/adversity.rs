@@ -5,6 +5,7 @@
 use crate::logs::Tree;
 use crate::process::{Daemon, Sandbox, fail, reply, succeed, text};
 use pretty_assertions::assert_eq;
+use rusqlite::Connection;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -49,6 +50,23 @@ fn a_damaged_ledger_says_what_to_do() {
         let told = fail(&mut sandbox.tallyd(subcommand), 7);
         assert!(told.contains("move ledger.sqlite") && told.contains("tallyd scan"), "{subcommand}: {told}");
     }
+}
+
+#[test]
+fn a_ledger_that_is_damaged_under_a_daemon_ends_it() {
+    let (sandbox, tree) = (Sandbox::new(), Tree::generate(53, 2));
+    tree.write(&sandbox.projects());
+    let mut daemon = Daemon::following(&sandbox);
+    let ledger = Connection::open(sandbox.ledger().expect("a daemon makes a ledger")).expect("it opens");
+    // The table begins at a page that is not there, and other connections have to read that anew.
+    let damage = "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = 999999 WHERE name = 'response'; \
+                  PRAGMA schema_version = 4242";
+    ledger.execute_batch(damage).expect("a ledger can be damaged");
+    drop(ledger);
+    sandbox.write_log("-p/s.jsonl", &reply("A"));
+    assert_eq!(daemon.exit_code(), Some(7), "{}", daemon.told.join("\n"));
+    let told = daemon.told.join("\n");
+    assert!(told.contains("move ledger.sqlite"), "{told}");
 }
 
 #[test]
