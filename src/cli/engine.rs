@@ -1,6 +1,6 @@
 //! What several commands need: the prices in force, the ledger opened for writing, the logs taken in.
 
-use super::exit::UsageError;
+use super::errors::{PriceFileUnreadable, UsageError};
 use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, Progress, TablePricing};
 use crate::config::Settings;
 use crate::ledger::{Activity, Holder, Ledger, LedgerError, LedgerLock, LockError};
@@ -14,15 +14,6 @@ use std::time::Duration;
 
 /// How often a lock that will be given back soon is tried again, 50 ms apart.
 const LOCK_TRIES: u32 = 200;
-
-/// A file of prices that cannot be read at all.
-#[derive(Debug, thiserror::Error)]
-#[error("the price file {path} cannot be read")]
-pub(super) struct PriceFileUnreadable {
-    path: PathBuf,
-    #[source]
-    source: std::io::Error,
-}
 
 /// A price file as text.
 pub(super) fn read_price_file(path: &Path) -> Result<String, PriceFileUnreadable> {

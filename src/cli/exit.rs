@@ -4,8 +4,7 @@
 //! `error: what`, then its causes, then `help:` with what to do, on stderr; if that is closed, nobody is
 //! there to be told and the code alone speaks.
 
-use super::engine::PriceFileUnreadable;
-use super::explain::UnknownId;
+use super::errors::{PriceFileUnreadable, UnknownId, UsageError};
 use super::output::OutputError;
 use crate::collect::CollectError;
 use crate::config::ConfigError;
@@ -94,17 +93,6 @@ impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> Self {
         Self::from(code.number())
     }
-}
-
-/// Something typed that parses but cannot be meant: found when flags are looked at together or against
-/// the ledger, where clap is long done.
-#[derive(Debug, thiserror::Error)]
-#[error("{what}")]
-pub struct UsageError {
-    /// What is wrong, with the flag and its value.
-    pub what: String,
-    /// What to type instead.
-    pub help: String,
 }
 
 /// The code and the advice for an error: those of the first cause that has any.

@@ -1,6 +1,7 @@
 //! `tallyd explain`: how one response or session came to its figures.
 
-use super::exit::{ExitCode, UsageError};
+use super::errors::{UnknownId, UsageError};
+use super::exit::ExitCode;
 use super::scan::count;
 use super::{engine, output};
 use crate::config::Settings;
@@ -28,13 +29,6 @@ pub struct ExplainArgs {
     /// Explain from what the ledger has, without a look at the logs first
     #[arg(long)]
     pub no_scan: bool,
-}
-
-/// Nothing is known of an id.
-#[derive(Debug, thiserror::Error)]
-#[error("no response and no session has the id `{id}`, and no session one that begins so")]
-pub(super) struct UnknownId {
-    id: String,
 }
 
 /// Prints which lines were seen, which won and why, and the sum of the price.

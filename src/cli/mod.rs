@@ -6,6 +6,7 @@
 
 pub mod completions;
 mod engine;
+mod errors;
 pub mod exit;
 pub mod explain;
 pub mod global;

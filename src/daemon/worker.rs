@@ -33,6 +33,8 @@ pub(super) struct Worker {
     complained: HashSet<PathBuf>,
     /// Some session log is a link: no event tells of what is written to its target.
     has_links: bool,
+    /// What readers of the ledger were told last.
+    announced: Option<Activity>,
 }
 
 impl Worker {
@@ -47,6 +49,7 @@ impl Worker {
             watcher: Watcher::new(follow.force_polling, sink),
             complained: HashSet::new(),
             has_links: false,
+            announced: Some(Activity::Starting),
         }
     }
 
@@ -57,10 +60,17 @@ impl Worker {
             Work::Everything => self.everything(&mut problems),
             Work::Paths { folders, files } => self.paths(folders, files, &mut problems),
         };
-        self.collector.announce(if result.is_ok() { Activity::Following } else { Activity::Failing });
+        self.announce(if result.is_ok() { Activity::Following } else { Activity::Failing });
         problems.extend(self.watcher.refusal());
         problems.retain(|problem| self.complained.insert(path_of(problem).to_owned()));
         Outcome { result, problems, watching: self.watcher.is_complete() && !self.has_links }
+    }
+
+    /// Tells readers of the ledger how far this daemon has come, where that has changed.
+    fn announce(&mut self, activity: Activity) {
+        if self.announced.replace(activity) != Some(activity) {
+            self.collector.announce(activity);
+        }
     }
 
     /// Takes other settings and prices; returns how many responses have another cost now.
@@ -69,6 +79,7 @@ impl Worker {
         pricing: TablePricing,
         options: CollectOptions,
     ) -> Result<Option<u64>, CollectError> {
+        self.announced = None;
         self.collector.reload(pricing, options)
     }
 
@@ -142,24 +153,34 @@ impl Worker {
     }
 
     /// A root that does not exist yet appears in the nearest folder above it that does: that is watched
-    /// until then.
+    /// until then. A folder that was made between looking and watching told nobody: looked at once more.
     fn watch_way_to(&mut self, root: &Path, problems: &mut Vec<WatchError>) {
-        let nearest = root.ancestors().find_map(|folder| {
-            std::fs::metadata(folder)
-                .ok()
-                .filter(std::fs::Metadata::is_dir)
-                .map(|metadata| (folder, metadata))
-        });
-        let Some((nearest, metadata)) = nearest else { return };
-        for above in root.ancestors().skip(1).filter(|above| *above != nearest) {
-            if !self.is_below_a_root(above) {
-                self.watcher.unwatch(above);
+        let mut watched = None;
+        for _ in root.ancestors() {
+            let Some((nearest, metadata)) = nearest_folder(root) else { return };
+            if watched == Some(nearest) {
+                return;
             }
-        }
-        if nearest != root {
+            for above in root.ancestors().skip(1).filter(|above| *above != nearest) {
+                if !self.is_below_a_root(above) {
+                    self.watcher.unwatch(above);
+                }
+            }
+            if nearest == root {
+                return;
+            }
             problems.extend(self.watcher.watch(nearest, &metadata).err());
+            watched = Some(nearest);
         }
     }
+}
+
+/// The folder itself or the nearest above it that exists.
+fn nearest_folder(folder: &Path) -> Option<(&Path, std::fs::Metadata)> {
+    folder.ancestors().find_map(|folder| {
+        let metadata = std::fs::metadata(folder).ok().filter(std::fs::Metadata::is_dir)?;
+        Some((folder, metadata))
+    })
 }
 
 fn path_of(problem: &WatchError) -> &Path {

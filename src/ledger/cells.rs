@@ -217,9 +217,9 @@ fn write_spans(sql: &Connection, mut spans: FxHashMap<Key, Option<(i64, i64)>>) 
     let mut statement = sql.prepare_cached(
         "SELECT session, first_at, model FROM response UNION ALL \
          SELECT session, first_at, coalesce(part.model, r.model) \
-         FROM part JOIN response AS r ON r.id = part.response WHERE kind <> 3 AND \
-         (part.cost IS NULL OR part.cost <> 0 OR \
-          part.input + part.output + part.cache_write_5m + part.cache_write_1h + part.cache_read > 0)",
+         FROM part JOIN response AS r ON r.id = part.response WHERE kind <> 3 AND (part.cost IS NULL OR \
+         part.cost <> 0 OR part.input + part.output + part.cache_write_5m + part.cache_write_1h + \
+         part.cache_read > 0)",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

@@ -94,25 +94,31 @@ impl LineReader {
     ) -> io::Result<u64> {
         let (mut line_start, mut filled) = (start, 0);
         loop {
-            let mut searched_from = filled;
             if filled == buffer.len() && filled > self.max_line_bytes {
                 let Some((next, kept)) = self.skip_line(buffer, source, line_start, visit)? else {
                     return Ok(line_start);
                 };
-                // What was read of the lines behind the long one has not been searched yet.
-                (line_start, filled, searched_from) = (next, kept, 0);
-            } else {
-                if filled == buffer.len() {
-                    buffer.resize((filled * 2).min(self.max_line_bytes + 1).max(filled + 1), 0);
-                }
-                let count = read_some(source, buffer.get_mut(filled..).unwrap_or_default())?;
-                filled += count;
-                if count == 0 {
-                    self.unfinished(buffer.get(..filled).unwrap_or_default(), line_start, visit);
+                // What was read behind the long line has not been searched for newlines yet.
+                let used = self.whole_lines(buffer.get(..kept).unwrap_or_default(), 0, next, visit);
+                buffer.copy_within(used..kept, 0);
+                (line_start, filled) = (next + used as u64, kept - used);
+                buffer.truncate(filled.max(self.buffer_bytes));
+                if chunk_end(line_start).is_break() {
                     return Ok(line_start);
                 }
+                continue;
             }
+            if filled == buffer.len() {
+                buffer.resize((filled * 2).min(self.max_line_bytes + 1).max(filled + 1), 0);
+            }
+            let count = read_some(source, buffer.get_mut(filled..).unwrap_or_default())?;
+            let searched_from = filled;
+            filled += count;
             let bytes = buffer.get(..filled).unwrap_or_default();
+            if count == 0 {
+                self.unfinished(bytes, line_start, visit);
+                return Ok(line_start);
+            }
             let used = self.whole_lines(bytes, searched_from, line_start, visit);
             buffer.copy_within(used..filled, 0);
             filled -= used;

@@ -4,10 +4,11 @@ use super::WatchError;
 use super::walk::is_session_log;
 use notify::event::{CreateKind, ModifyKind, RemoveKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Something may have changed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,28 +26,56 @@ pub struct Watcher {
     inner: Option<RecommendedWatcher>,
     /// Watched folders with device and inode: a folder that was removed and made again is another one.
     watched: HashMap<PathBuf, (u64, u64)>,
+    pub(super) lost: Arc<Mutex<Lost>>,
     incomplete: bool,
     refusal: Option<WatchError>,
+}
+
+/// Watches that may have gone with their folder. A folder that is made in its place can have its inode as
+/// well: only the event tells them apart.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    /// Events were dropped.
+    all: bool,
+    folders: HashSet<PathBuf>,
+}
+
+impl Lost {
+    /// Takes note of what an event says.
+    pub(super) fn note(&mut self, event: &Event) {
+        self.all |= event.need_rescan();
+        if matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
+            self.folders.extend(event.paths.iter().filter(|path| !is_session_log(path)).cloned());
+        }
+    }
 }
 
 impl Watcher {
     /// Makes a watcher that hands hints to `sink`, which must return at once. Where the system gives no
     /// events, or `force_polling` is set, it watches nothing.
     pub fn new(force_polling: bool, sink: impl Fn(Hint) + Send + 'static) -> Self {
-        let handler = move |event: notify::Result<Event>| match event {
-            Ok(event) => hints(&event).for_each(&sink),
-            Err(_) => sink(Hint::Everything),
+        let lost = Arc::<Mutex<Lost>>::default();
+        let noted = Arc::clone(&lost);
+        // Noted before it is handed on: who acts on the hint asks which watches are lost.
+        let handler = move |event: notify::Result<Event>| {
+            let Ok(event) = event else {
+                noted.lock().unwrap_or_else(PoisonError::into_inner).all = true;
+                return sink(Hint::Everything);
+            };
+            noted.lock().unwrap_or_else(PoisonError::into_inner).note(&event);
+            hints(&event).for_each(&sink);
         };
-        Self::made(if force_polling { Ok(None) } else { notify::recommended_watcher(handler).map(Some) })
+        let answer = if force_polling { Ok(None) } else { notify::recommended_watcher(handler).map(Some) };
+        Self::made(answer, lost)
     }
 
     /// What becomes of the system's answer; `None` where it was not asked.
-    pub(super) fn made(answer: notify::Result<Option<RecommendedWatcher>>) -> Self {
+    pub(super) fn made(answer: notify::Result<Option<RecommendedWatcher>>, lost: Arc<Mutex<Lost>>) -> Self {
         let (inner, refusal) = match answer {
             Ok(inner) => (inner, None),
             Err(source) => (None, Some(WatchError::NoEvents { source })),
         };
-        Self { incomplete: inner.is_none(), inner, watched: HashMap::new(), refusal }
+        Self { incomplete: inner.is_none(), inner, watched: HashMap::new(), lost, refusal }
     }
 
     /// Why there are no events at all; said once.
@@ -94,12 +123,16 @@ impl Watcher {
         }
     }
 
-    /// Stops watching folders that are gone or that are others now. To be called before new folders are
-    /// watched: a moved folder keeps its watch, which goes by the old name until then.
+    /// Stops watching folders that are gone, that are others now or whose watch may be lost. To be called
+    /// before new folders are watched: a moved folder keeps its watch, which goes by the old name until
+    /// then.
     pub fn forget_missing(&mut self) {
         let Some(inner) = &mut self.inner else { return };
+        let lost = std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner));
         self.watched.retain(|folder, identity| {
-            let stays = std::fs::metadata(folder).is_ok_and(|now| (now.dev(), now.ino()) == *identity);
+            let stays = !lost.all
+                && !lost.folders.contains(folder)
+                && std::fs::metadata(folder).is_ok_and(|now| (now.dev(), now.ino()) == *identity);
             if !stays {
                 drop(inner.unwatch(folder));
             }

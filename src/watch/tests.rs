@@ -11,6 +11,7 @@ use pretty_assertions::assert_eq;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// A folder with these files in it.
@@ -198,7 +199,7 @@ fn polling_watches_nothing_and_says_so() {
 #[test]
 fn a_system_without_events_is_told_of_once() {
     let root = folder(&["a/s.jsonl"]);
-    let mut watcher = Watcher::made(Err(notify::Error::generic("no more instances")));
+    let mut watcher = Watcher::made(Err(notify::Error::generic("no more instances")), Arc::default());
     watcher.watch(root.path(), &fs::metadata(root.path()).unwrap()).unwrap();
     assert_eq!((watcher.is_complete(), watcher.watched()), (false, 0));
     let refusal = watcher.refusal().expect("it is told of");
@@ -232,6 +233,48 @@ fn folders_are_watched_until_they_are_gone() {
     assert!(hints.iter().any(|hint| hint == Hint::File(log.clone())), "hints ended without the file");
     watcher.unwatch(&again);
     assert_eq!((watcher.watched(), watcher.is_complete()), (2, true));
+}
+
+#[test]
+fn a_folder_that_was_removed_and_made_again_at_once_is_watched_anew() {
+    let root = folder(&["b/s.jsonl"]);
+    let (sender, hints) = std::sync::mpsc::channel();
+    let mut watcher = Watcher::new(false, move |hint| drop(sender.send(hint)));
+    walk(root.path(), &mut |path, metadata| watcher.watch(path, metadata).unwrap());
+    let again = root.path().join("b");
+    for round in 0..3 {
+        // The new folder may well have the inode of the old one.
+        fs::remove_dir_all(&again).unwrap();
+        fs::create_dir(&again).unwrap();
+        assert!(hints.iter().any(|hint| hint == Hint::Folder(again.clone())), "hints ended");
+        watcher.forget_missing();
+        assert_eq!(watcher.watched(), 1, "round {round}: the watch went with the old folder");
+        walk(&again, &mut |path, metadata| watcher.watch(path, metadata).unwrap());
+        // Events of the removal may still come in; each brings the folder's hint again.
+        let log = again.join("s.jsonl");
+        fs::write(&log, "again").unwrap();
+        let told = hints.iter().any(|hint| match hint {
+            Hint::Folder(path) if path == again => {
+                watcher.forget_missing();
+                let tree = walk(&again, &mut |path, metadata| watcher.watch(path, metadata).unwrap());
+                tree.files.len() == 1
+            }
+            hint => hint == Hint::File(log.clone()),
+        });
+        assert!(told, "hints ended without the file");
+    }
+}
+
+#[test]
+fn dropped_events_may_have_been_the_end_of_any_watch() {
+    let root = folder(&["a/s.jsonl"]);
+    let mut watcher = Watcher::new(false, |_| {});
+    walk(root.path(), &mut |path, metadata| watcher.watch(path, metadata).unwrap());
+    watcher.forget_missing();
+    assert_eq!(watcher.watched(), 2);
+    watcher.lost.lock().unwrap().note(&Event::new(EventKind::Other).set_flag(Flag::Rescan));
+    watcher.forget_missing();
+    assert_eq!(watcher.watched(), 0);
 }
 
 #[test]

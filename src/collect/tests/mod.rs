@@ -156,10 +156,10 @@ fn reports(summary: &PassSummary) -> Vec<String> {
         .reports
         .iter()
         .map(|report| match report {
-            FileReport::More { path, lines } => format!("{}: {lines} more", path.display()),
             FileReport::Line { path, offset, what, is_loss } => {
                 format!("{}:{offset} {what}{}", name(path), if *is_loss { " (loss)" } else { "" })
             }
+            FileReport::More { path, lines } => format!("{} and {lines} more", name(path)),
             FileReport::File(error) => error.to_string(),
         })
         .collect()

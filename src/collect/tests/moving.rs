@@ -30,6 +30,22 @@ fn a_moved_file_is_read_on_under_its_new_name() {
 }
 
 #[test]
+fn a_file_that_is_moved_there_and_back_is_one_file() {
+    let mut sandbox = Sandbox::new();
+    sandbox.write("a.jsonl", &line("A", 1));
+    sandbox.pass();
+    for (from, to, id) in
+        [("a.jsonl", "b.jsonl", "B"), ("b.jsonl", "a.jsonl", "C"), ("a.jsonl", "b.jsonl", "D")]
+    {
+        fs::rename(sandbox.log(from), sandbox.log(to)).unwrap();
+        sandbox.append(to, &line(id, 1));
+        assert_eq!(sandbox.pass().bytes, line(id, 1).len() as u64, "only what is new is read");
+        assert_eq!(sandbox.cursors().keys().collect::<Vec<_>>(), [to]);
+        assert_eq!(sandbox.places()["msg_01A"], [format!("{to}:0")]);
+    }
+}
+
+#[test]
 fn a_file_that_is_moved_and_replaced_in_one_go_leaves_two_files() {
     // Before and behind the old name in order of path: they are taken in in that order.
     for moved in ["0.jsonl", "z.jsonl"] {

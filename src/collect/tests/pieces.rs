@@ -156,3 +156,16 @@ fn what_is_wrong_with_a_line_is_said_with_its_place_and_kept() {
     assert_eq!(faults, format!("0 malformed,{} too-long,{} torn", at[2], at[3]));
     assert_eq!(sandbox.pass().reports.len(), 0, "and said once");
 }
+
+#[test]
+fn of_many_bad_lines_some_are_listed_and_all_are_counted() {
+    let mut sandbox = Sandbox::new();
+    sandbox.write("a.jsonl", &("oops\n".repeat(250) + &line("A", 1)));
+    let summary = sandbox.pass();
+    let said = reports(&summary);
+    assert_eq!((said.len(), summary.losses, sandbox.counted()), (101, 250, (1, 1)));
+    assert_eq!(
+        (said[99].as_str(), said[100].as_str()),
+        ("a.jsonl:495 not JSON; skipped (loss)", "a.jsonl and 150 more")
+    );
+}

@@ -2,7 +2,6 @@
 
 use super::properties::{any_line, take_in};
 use super::*;
-use crate::domain::Chain;
 use pretty_assertions::assert_eq;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -10,19 +9,23 @@ use std::collections::BTreeSet;
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
+/// Names of its own, and perhaps a line that it continues, by the rule for gateways.
 fn aliases() -> impl Strategy<Value = MessageKey> {
-    (subsequence(NAMES.to_vec(), 1..3), prop::option::of(select(&NAMES[..]))).prop_map(|(names, follows)| {
-        MessageKey::Aliases {
+    let lines = select(&NAMES[..]);
+    (subsequence(NAMES.to_vec(), 1..3), prop::option::of((lines.clone(), lines))).prop_map(
+        |(names, continues)| MessageKey::Aliases {
             id: "ocgo".to_owned(),
             names: names.into_iter().map(str::to_owned).collect(),
-            chain: follows.map(chain),
-        }
-    })
+            chain: continues.map(|(line, parent)| chain(line, parent)),
+        },
+    )
 }
 
-/// The place of a line that continues the line named so.
-fn chain(follows: &str) -> Chain {
-    Chain { looks_for: vec![follows.to_owned()], awaits: Some(format!("awaits {follows}")) }
+fn chain(line: &str, parent: &str) -> Chain {
+    Chain {
+        looks_for: vec![parent.to_owned(), format!("await {line}")],
+        awaits: Some(format!("await {parent}")),
+    }
 }
 
 /// A response as the model has it: its names, its lines' offsets and what they merge to.
@@ -33,9 +36,10 @@ fn groups(lines: &[ResponseLine]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (line, offset) in lines.iter().zip((0..).step_by(100)) {
         let MessageKey::Aliases { names, chain, .. } = &line.key else { unreachable!("only aliases") };
-        let mine: BTreeSet<String> = names.iter().cloned().collect();
-        let wanted: BTreeSet<String> =
-            mine.iter().chain(chain.iter().flat_map(|chain| &chain.looks_for)).cloned().collect();
+        let looks_for = chain.iter().flat_map(|chain| &chain.looks_for);
+        let wanted: BTreeSet<String> = names.iter().chain(looks_for).cloned().collect();
+        let awaits = chain.iter().filter_map(|chain| chain.awaits.as_ref());
+        let mine: BTreeSet<String> = names.iter().chain(awaits).cloned().collect();
         let (joined, others): (Vec<Group>, Vec<Group>) =
             groups.into_iter().partition(|(names, ..)| !names.is_disjoint(&wanted));
         groups = others;
@@ -44,6 +48,10 @@ fn groups(lines: &[ResponseLine]) -> Vec<Group> {
             group.0.extend(names);
             group.1.extend(offsets);
             group.2.merge(response);
+        }
+        // Of several that await the same line, the last one does.
+        for (names, ..) in &mut groups {
+            names.retain(|name| !group.0.contains(name));
         }
         groups.push(group);
     }
@@ -58,9 +66,11 @@ fn stored(sandbox: &mut Sandbox) -> Vec<Group> {
         .map(|known| {
             let number = known.number;
             let names = sandbox.query(&format!("SELECT name FROM alias WHERE response = {number}"));
-            let seen = sandbox.sightings(&known);
+            let known = [known];
+            let seen = sandbox.reader().sightings(&known).unwrap().remove(&number).unwrap();
             let offsets = seen.into_iter().map(|sighting| sighting.offset).collect();
-            (names.into_iter().filter(|name| !name.starts_with("awaits ")).collect(), offsets, known.response)
+            let [known] = known;
+            (names.into_iter().collect(), offsets, known.response)
         })
         .collect()
 }
@@ -88,9 +98,9 @@ proptest! {
     }
 }
 
-fn aliased(names: &[&str], follows: Option<&str>, output: u64) -> ResponseLine {
+fn aliased(names: &[&str], chain: Option<Chain>, output: u64) -> ResponseLine {
     let names = names.iter().map(|&name| name.to_owned()).collect();
-    let key = MessageKey::Aliases { id: "ocgo".to_owned(), names, chain: follows.map(chain) };
+    let key = MessageKey::Aliases { id: "ocgo".to_owned(), names, chain };
     ResponseLine { key, ..line("", "one", i64::try_from(output).unwrap(), output) }
 }
 
@@ -104,6 +114,16 @@ fn a_line_that_links_two_stored_responses_makes_one_of_them() {
     assert_eq!(sandbox.query("SELECT id, output FROM response"), ["1 3"]);
     assert_eq!(sandbox.query("SELECT offset, response FROM sighting"), ["0 1", "100 1", "200 1"]);
     assert_eq!(sandbox.query("SELECT messages, output, first_at, last_at FROM cell"), ["1 3 1 1"]);
+}
+
+#[test]
+fn the_older_response_stays_whichever_is_named_first() {
+    for link in [["a", "b"], ["b", "a"]] {
+        let mut sandbox = Sandbox::new();
+        sandbox.ingest_lines(0, vec![aliased(&["a"], None, 1), aliased(&["b"], None, 2)]);
+        sandbox.ingest_lines(200, vec![aliased(&link, None, 3)]);
+        assert_eq!(sandbox.query("SELECT id, output FROM response"), ["1 3"], "{link:?}");
+    }
 }
 
 #[test]
@@ -132,24 +152,20 @@ fn the_number_of_an_absorbed_response_may_be_given_out_again() {
 }
 
 #[test]
-fn a_line_follows_only_what_is_known() {
-    let mut sandbox = Sandbox::new();
-    sandbox.ingest_lines(0, vec![aliased(&["a"], None, 1), aliased(&["b"], Some("a"), 2)]);
-    sandbox.ingest_lines(200, vec![aliased(&["c"], Some("b"), 3), aliased(&["d"], Some("nobody"), 9)]);
-    assert_eq!(sandbox.query("SELECT output FROM response ORDER BY output"), ["3", "9"]);
-    let names = sandbox.query("SELECT name FROM alias WHERE name NOT LIKE 'awaits %' ORDER BY name");
-    assert_eq!(names, ["a", "b", "c", "d"]);
-}
-
-#[test]
-fn a_line_read_before_the_one_it_follows_joins_it_all_the_same() {
-    let mut sandbox = Sandbox::new();
-    sandbox.ingest_lines(0, vec![aliased(&["child"], Some("parent"), 2)]);
-    let mut parent = aliased(&["parent"], Some("nobody"), 5);
-    let MessageKey::Aliases { chain: Some(chain), .. } = &mut parent.key else { unreachable!("chained") };
-    chain.looks_for.push("awaits parent".to_owned());
-    sandbox.ingest_lines(100, vec![parent]);
-    assert_eq!(sandbox.query("SELECT output FROM response"), ["5"]);
+fn lines_that_follow_each_other_are_one_response_in_any_order_and_transactions() {
+    let lines = [
+        aliased(&["a"], Some(chain("a", "a user's line")), 1),
+        aliased(&["b"], Some(chain("b", "a")), 2),
+        aliased(&["c"], Some(chain("c", "b")), 3),
+    ];
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    for (order, size) in orders.into_iter().flat_map(|order| [(order, 1), (order, 2), (order, 3)]) {
+        let mut sandbox = take_in(&order.map(|index| lines[index].clone()), &[size, size, size]);
+        assert_eq!(sandbox.query("SELECT output FROM response"), ["3"], "{order:?}, {size} at a time");
+        assert_eq!(sandbox.cells(), sandbox.sums(), "{order:?}, {size} at a time");
+        sandbox.ingest_lines(300, vec![aliased(&["x"], Some(chain("x", "a tool's line")), 9)]);
+        assert_eq!(sandbox.query("SELECT output FROM response ORDER BY output"), ["3", "9"], "{order:?}");
+    }
 }
 
 #[test]

@@ -9,8 +9,8 @@ mod reprice;
 
 use super::*;
 use crate::domain::{
-    Attribution, Cursor, Geo, MessageKey, Part, PartKind, Picodollars, Rank, Response, ResponseLine, Speed,
-    Tier, TokenCounts, Totals,
+    Attribution, Chain, Cursor, Geo, MessageKey, Part, PartKind, Picodollars, Rank, Response, ResponseLine,
+    Speed, Tier, TokenCounts, Totals,
 };
 use std::collections::BTreeMap;
 use tempfile::TempDir;
@@ -36,11 +36,6 @@ impl Sandbox {
 
     fn ledger(&mut self) -> &mut Ledger {
         self.ledger.as_mut().unwrap()
-    }
-
-    /// The lines that spoke of a response.
-    fn sightings(&self, response: &ResponseRecord) -> Vec<SightingRecord> {
-        self.reader().sightings(std::slice::from_ref(response)).unwrap().remove(&response.number).unwrap()
     }
 
     fn reader(&self) -> LedgerReader {

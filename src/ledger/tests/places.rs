@@ -25,8 +25,10 @@ fn a_sighting_says_what_its_line_said() {
         update("b.jsonl", 0, vec![copy]),
         update("a.jsonl", 500, vec![line("msg_01A", "one", 5, 9)]),
     ]);
-    let response = &sandbox.responses()[0];
-    let seen = sandbox.sightings(response);
+    let responses = sandbox.responses();
+    let sightings = sandbox.reader().sightings(&responses).unwrap();
+    let mut seen: Vec<_> = sightings.into_values().flatten().collect();
+    seen.sort_by(|one, other| one.path.cmp(&other.path));
     let facts: Vec<_> = seen
         .iter()
         .map(|s| {

@@ -153,6 +153,28 @@ fn a_call_inside_that_used_nothing_leaves_no_trace_whatever_the_order() {
 }
 
 #[test]
+fn a_step_is_no_call_of_its_own_when_a_span_is_found_anew() {
+    let haiku = |id: &str, session: &str, at| ResponseLine {
+        model: ModelName("haiku".to_owned()),
+        ..line(id, session, at, 1)
+    };
+    let mut stepped = line("msg_01A", "one", 10, 1);
+    let tokens = TokenCounts { input: 1, ..TokenCounts::default() };
+    stepped.usage.parts.push(Part {
+        kind: PartKind::Step,
+        model: Some(ModelName("haiku".to_owned())),
+        tokens,
+    });
+    let mut moves = haiku("msg_01C", "one", 5);
+    moves.attribution.copied = true;
+    let original = haiku("msg_01C", "two", 5);
+    let sandbox = take_in(&[stepped, haiku("msg_01B", "one", 20), moves, original], &[3]);
+    let (_, first, last) = sandbox.cells()[&("one".to_owned(), 0, "haiku".to_owned())];
+    assert_eq!((first, last), (UnixMillis(20), UnixMillis(20)));
+    assert_eq!(sandbox.cells(), sandbox.sums());
+}
+
+#[test]
 fn a_summary_tells_new_from_corrected_and_lists_so_many() {
     let mut sandbox = Sandbox::new();
     let first = sandbox.ingest_lines(0, vec![line("msg_01A", "one", 0, 1), line("msg_01B", "one", 0, 1)]);

@@ -3,13 +3,9 @@
 use super::*;
 use pretty_assertions::assert_eq;
 
-fn aliases(id: &str, names: &[&str], chain: Option<(&[&str], Option<&str>)>) -> MessageKey {
-    let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-    let chain = chain.map(|(looks_for, awaits)| crate::domain::Chain {
-        looks_for: owned(looks_for),
-        awaits: awaits.map(str::to_owned),
-    });
-    MessageKey::Aliases { id: id.to_owned(), names: owned(names), chain }
+fn aliases(id: &str, names: &[&str], chain: Option<Chain>) -> MessageKey {
+    let names = names.iter().map(|&name| name.to_owned()).collect();
+    MessageKey::Aliases { id: id.to_owned(), names, chain }
 }
 
 #[test]
@@ -27,6 +23,11 @@ fn other_ids_go_by_session_request_or_what_they_follow() {
     // A made-up id of 16 characters with a digit; one that every answer of a relay carries.
     let (unique, same) = ("a234567890abcdef", "ocgo");
     let (request, uuid, parent) = (Some("req"), Some("u1"), Some("u0"));
+    let follows = Chain {
+        looks_for: vec!["v:ocgo:u0".to_owned(), "w:ocgo:u1".to_owned()],
+        awaits: Some("w:ocgo:u0".to_owned()),
+    };
+    let first = Chain { looks_for: vec!["w:ocgo:u1".to_owned()], awaits: None };
     let by_session = "s:a234567890abcdef:session-1";
     let cases = [
         (
@@ -37,11 +38,8 @@ fn other_ids_go_by_session_request_or_what_they_follow() {
         ((unique, None, None, None), aliases(unique, &[by_session], None)),
         ((same, request, uuid, parent), aliases(same, &["r:ocgo:req", "v:ocgo:u1"], None)),
         ((same, request, None, None), aliases(same, &["r:ocgo:req"], None)),
-        (
-            (same, None, uuid, parent),
-            aliases(same, &["v:ocgo:u1"], Some((&["v:ocgo:u0", "w:ocgo:u1"], Some("w:ocgo:u0")))),
-        ),
-        ((same, None, uuid, None), aliases(same, &["v:ocgo:u1"], Some((&["w:ocgo:u1"], None)))),
+        ((same, None, uuid, parent), aliases(same, &["v:ocgo:u1"], Some(follows))),
+        ((same, None, uuid, None), aliases(same, &["v:ocgo:u1"], Some(first))),
         ((same, None, None, None), aliases(same, &["s:ocgo:session-1"], None)),
     ];
     for ((id, request, uuid, parent), expected) in cases {

@@ -8,8 +8,8 @@ mod properties;
 
 use super::*;
 use crate::domain::{
-    Attribution, Geo, MessageKey, ModelName, Part, PartKind, Rank, ResponseLine, Speed, Tier, TokenCounts,
-    UnixMillis, Usage,
+    Attribution, Chain, Geo, MessageKey, ModelName, Part, PartKind, Rank, ResponseLine, Speed, Tier,
+    TokenCounts, UnixMillis, Usage,
 };
 use serde_json::{Value, json};
 
