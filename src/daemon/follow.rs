@@ -236,7 +236,12 @@ impl Loop {
                     tracing::info!("following");
                 }
             }
-            Err(CollectError::Ledger(error @ LedgerError::Gone { .. })) => return Err(error.into()),
+            // Trying again would help neither.
+            Err(CollectError::Ledger(error))
+                if error.is_damaged() || matches!(error, LedgerError::Gone { .. }) =>
+            {
+                return Err(error.into());
+            }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 let pause = Duration::from_secs(1 << self.failures.min(6)).min(LONGEST_PAUSE);

@@ -3,7 +3,8 @@
 //! Owns: the tokio runtime, signals, the order of starting and ending. One thread owns the pipeline and
 //! the watches and does one piece of work at a time; the loop beside it gathers hints meanwhile, so that
 //! a burst of events becomes one pass. A pass that fails (a full disk) is repeated with growing pauses;
-//! nothing is lost, since cursors only move with facts. Fails only at start; once it follows, it follows.
+//! nothing is lost, since cursors only move with facts. Fails at start; once it follows, it follows until
+//! its ledger is deleted or damaged.
 
 mod follow;
 mod pending;
@@ -12,7 +13,7 @@ mod worker;
 pub(crate) use follow::tell_report;
 pub use follow::{Daemon, OnReady, Process, Reload, Reloaded};
 
-/// Why the daemon could not start.
+/// Why the daemon could not start, or not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
     /// The runtime or the signal handlers could not be set up.
@@ -24,7 +25,7 @@ pub enum DaemonError {
         #[source]
         source: std::io::Error,
     },
-    /// The ledger is gone, and what would be written to it with it.
+    /// The ledger is gone or damaged; trying again would not help.
     #[error(transparent)]
     Ledger(#[from] crate::ledger::LedgerError),
     /// The thread that writes the ledger ended before it was told to.

@@ -65,10 +65,15 @@ impl Watcher {
             noted.lock().unwrap_or_else(PoisonError::into_inner).note(&event);
             hints(&event).for_each(&sink);
         };
-        let (inner, refusal) = match (force_polling, notify::recommended_watcher(handler)) {
-            (true, _) => (None, None),
-            (false, Ok(watcher)) => (Some(watcher), None),
-            (false, Err(source)) => (None, Some(WatchError::NoEvents { source })),
+        let answer = if force_polling { Ok(None) } else { notify::recommended_watcher(handler).map(Some) };
+        Self::made(answer, lost)
+    }
+
+    /// What becomes of the system's answer; `None` where it was not asked.
+    pub(super) fn made(answer: notify::Result<Option<RecommendedWatcher>>, lost: Arc<Mutex<Lost>>) -> Self {
+        let (inner, refusal) = match answer {
+            Ok(inner) => (inner, None),
+            Err(source) => (None, Some(WatchError::NoEvents { source })),
         };
         Self { incomplete: inner.is_none(), inner, watched: HashMap::new(), lost, refusal }
     }

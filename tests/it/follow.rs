@@ -3,12 +3,13 @@
 #![cfg(test)]
 
 use crate::logs::Tree;
-use crate::process::{Daemon, Sandbox, eventually, files_below, succeed};
+use crate::process::{Daemon, Sandbox, eventually, files_below, reply, succeed};
 use crate::random::Random;
 use crate::replay::{Cut, Replay};
 use pretty_assertions::assert_eq;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -69,6 +70,51 @@ fn recorded_logs_replayed_give_what_a_scan_gives() {
     for kind in ["daily", "session", "model"] {
         let expected = scanned.report(kind);
         eventually(&format!("{kind} as scanned"), || live.report(kind) == expected);
+    }
+    daemon.stop();
+}
+
+#[test]
+fn what_lies_beside_a_folder_that_is_waited_for_is_not_counted() {
+    let sandbox = Sandbox::new();
+    let waiting = sandbox.path("waiting");
+    fs::create_dir(&waiting).expect("a folder can be made");
+    fs::create_dir_all(sandbox.projects()).expect("a folder can be made");
+    let mut daemon = Daemon::start(sandbox.tallyd("run").arg("--claude-dir").arg(&waiting));
+    daemon.wait_for("not there yet");
+    daemon.wait_for("following");
+    // The folder above the missing one is watched. What happens later is told of later, so that the
+    // stranger has been looked at when the replies after it are counted.
+    for number in 0..5 {
+        fs::write(waiting.join(format!("{number}.jsonl")), reply(&format!("stranger{number}")))
+            .expect("a log");
+        sandbox.write_log(&format!("-p/{number}.jsonl"), &reply(&format!("own{number}")));
+        eventually("the reply is counted", || sandbox.responses() > number);
+    }
+    assert_eq!(sandbox.responses(), 5, "strangers are counted");
+    fs::create_dir(waiting.join("projects")).expect("a folder can be made");
+    fs::write(waiting.join("projects/s.jsonl"), reply("late")).expect("a log");
+    eventually("the folder waited for is read", || sandbox.responses() > 5);
+    daemon.stop();
+    assert_eq!(sandbox.responses(), 6);
+}
+
+#[test]
+fn what_is_written_to_the_target_of_a_link_is_counted() {
+    let sandbox = Sandbox::new();
+    sandbox.write_log("-p/plain.jsonl", &reply("A"));
+    let target = sandbox.path("target.jsonl");
+    fs::write(&target, reply("B")).expect("a log");
+    std::os::unix::fs::symlink(&target, sandbox.projects().join("-p/link.jsonl")).expect("a link");
+    let config = sandbox.path("tallyd.toml");
+    fs::write(&config, "[follow]\npoll_seconds = 1\n").expect("a config can be written");
+    let mut daemon = Daemon::start(sandbox.tallyd("run").arg("--config").arg(&config));
+    daemon.wait_for("following");
+    assert_eq!(sandbox.responses(), 2);
+    for number in 0..2 {
+        let mut log = fs::File::options().append(true).open(&target).expect("the target is there");
+        log.write_all(reply(&format!("later{number}")).as_bytes()).expect("a line can be written");
+        sandbox.wait_for_responses(3 + number);
     }
     daemon.stop();
 }

@@ -3,7 +3,7 @@
 #![cfg(test)]
 
 use crate::logs::Tree;
-use crate::process::{Daemon, Sandbox, fail, files_below, succeed, text};
+use crate::process::{Daemon, Sandbox, fail, files_below, reply, succeed, text};
 use crate::truth::{MODELS, Model};
 use pretty_assertions::assert_eq;
 use rusqlite::Connection;
@@ -127,6 +127,38 @@ fn hup_reprices_what_is_in_the_ledger() {
     let dearer = tree.truth().account().at_prices_times(3);
     assert_eq!(sandbox.settled(&dearer), dearer);
     daemon.stop();
+}
+
+#[test]
+fn hup_with_fewer_folders_counts_nothing_of_those_that_were_dropped() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.path("tallyd.toml");
+    let follow = |folders: &[&str]| {
+        fs::write(&config, format!("claude_dirs = {folders:?}\n")).expect("a config can be written");
+    };
+    let write = |folder: &str, id: &str| {
+        let projects = sandbox.path(folder).join("projects/-p");
+        fs::create_dir_all(&projects).expect("a folder can be made");
+        fs::write(projects.join(format!("{id}.jsonl")), reply(id)).expect("a log can be written");
+    };
+    write("kept", "A");
+    write("dropped", "B");
+    follow(&["kept", "dropped"]);
+    let mut command = sandbox.bare();
+    command.arg("run").arg("--config").arg(&config).arg("--state-dir").arg(sandbox.state());
+    let mut daemon = Daemon::start(&mut command);
+    daemon.wait_for("following");
+    assert_eq!(sandbox.responses(), 2);
+    follow(&["kept"]);
+    daemon.signal("HUP");
+    daemon.wait_for("reloaded");
+    for number in 0..5 {
+        write("dropped", &format!("stranger{number}"));
+        write("kept", &format!("own{number}"));
+        sandbox.wait_for_responses(3 + number);
+    }
+    daemon.stop();
+    assert_eq!(sandbox.responses(), 7);
 }
 
 /// A price file for the generator's models.

@@ -2,6 +2,12 @@
 //! `tidy`, which reads the sources, looks into the program.
 
 #[cfg(test)]
+mod adversity;
+#[cfg(test)]
+mod beside;
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod corpora;
 #[cfg(test)]
 mod fixtures;

@@ -66,11 +66,23 @@ impl Sandbox {
 
     /// The same, under a umask that takes nothing away.
     pub(crate) fn tallyd_without_umask(&self, subcommand: &str) -> Command {
+        self.tallyd_after("umask 000", subcommand)
+    }
+
+    /// The same, started by a shell that has done something first.
+    pub(crate) fn tallyd_after(&self, first: &str, subcommand: &str) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", "umask 000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_tallyd")]);
+        command.args(["-c", &format!("{first}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_tallyd")]);
         let mut command = self.wrapped(command);
         self.on_own_folders(&mut command, subcommand);
         command
+    }
+
+    /// Writes a log below `projects`.
+    pub(crate) fn write_log(&self, name: &str, lines: &str) {
+        let path = self.projects().join(name);
+        fs::create_dir_all(path.parent().expect("is in a folder")).expect("a folder can be made");
+        fs::write(path, lines).expect("a log can be written");
     }
 
     fn on_own_folders(&self, command: &mut Command, subcommand: &str) {
@@ -154,6 +166,16 @@ impl Sandbox {
             .expect("SQLite gives a verdict");
         assert_eq!(verdict, "ok");
     }
+}
+
+/// A whole line with a reply of its own: one token in, two out, on 2026-09-01.
+pub(crate) fn reply(id: &str) -> String {
+    format!(
+        "{{\"type\":\"assistant\",\"uuid\":\"u-{id}\",\"sessionId\":\"s-1\",\"cwd\":\"/home/dev/p\",\"version\":\"2.1.96\",\
+         \"timestamp\":\"2026-09-01T10:00:00.000Z\",\"message\":{{\"id\":\"msg_01{id}\",\"role\":\"assistant\",\
+         \"model\":\"claude-sonnet-4-5-20250929\",\"stop_reason\":\"end_turn\",\
+         \"usage\":{{\"input_tokens\":1,\"output_tokens\":2}}}}}}\n"
+    )
 }
 
 /// All files below a folder; none where it is missing.
@@ -261,6 +283,10 @@ impl Daemon {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
         assert!(sent.expect("a shell can be run").success(), "signal {name}");
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

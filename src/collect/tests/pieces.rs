@@ -63,6 +63,35 @@ fn threads_come_to_the_same_as_one_reader() {
 }
 
 #[test]
+fn a_file_full_of_bad_lines_fills_neither_memory_nor_ledger() {
+    let mut sandbox = Sandbox::new();
+    let hundredth: String = "x\n".repeat(1_000);
+    let text: String = (0..200).map(|id| hundredth.clone() + &line(id, 1)).collect();
+    sandbox.write("a.jsonl", &text);
+    let summary = sandbox.pass();
+    assert_eq!((sandbox.counted(), summary.losses), ((200, 200), 200_000), "each is counted");
+    let listed = summary.reports.iter().filter(|report| matches!(report, FileReport::Line { .. })).count();
+    let more = summary.reports.iter().filter_map(|report| match report {
+        FileReport::More { lines, .. } => Some(*lines),
+        _ => None,
+    });
+    assert_eq!((listed, more.collect::<Vec<_>>()), (100, vec![199_900]), "and some are listed");
+    let sql = rusqlite::Connection::open(sandbox.state().join(LEDGER_FILE)).unwrap();
+    let kept: i64 = sql.query_row("SELECT COUNT(*) FROM fault", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 100);
+}
+
+#[test]
+fn many_files_of_bad_lines_make_no_endless_list() {
+    let mut sandbox = Sandbox::new();
+    for number in 0..120 {
+        sandbox.write(&format!("{number}.jsonl"), &("x\n".repeat(110) + &line(number, 1)));
+    }
+    let summary = sandbox.pass();
+    assert_eq!((sandbox.counted().0, summary.losses, summary.reports.len()), (120, 120 * 110, 10_000));
+}
+
+#[test]
 fn a_line_that_is_being_written_counts_once_when_its_record_is_whole() {
     let mut sandbox = Sandbox::new();
     let text = line("A", 5);

@@ -5,7 +5,7 @@ use crate::ledger::schema::SCHEMA_VERSION;
 use pretty_assertions::assert_eq;
 use rusqlite::Connection;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -126,6 +126,49 @@ fn a_file_that_is_no_database_is_refused_and_left_alone() {
     for error in refused(folder.path()) {
         assert!(matches!(error, LedgerError::Sqlite(_)), "{error}");
     }
+}
+
+/// Nothing can be made where the shared memory of the write-ahead log belongs: what a folder that cannot
+/// be written comes to, for every user.
+fn forbid_shared_memory(folder: &Path) {
+    let file = folder.join("ledger.sqlite-shm");
+    symlink(&file, &file).unwrap();
+}
+
+#[test]
+fn a_ledger_is_read_where_nothing_can_be_written() {
+    let mut sandbox = Sandbox::new();
+    sandbox.ingest_lines(0, vec![line("msg_01A", "one", 0, 1)]);
+    sandbox.ledger().checkpoint().unwrap();
+    // A name that a database's address has to escape.
+    let folder = sandbox.folder.path().join("50% of a#b?c d");
+    fs::create_dir(&folder).unwrap();
+    fs::copy(sandbox.ledger().path(), folder.join(LEDGER_FILE)).unwrap();
+    forbid_shared_memory(&folder);
+    for log in [false, true] {
+        if log {
+            fs::write(folder.join("ledger.sqlite-wal"), "").unwrap();
+        }
+        let cells = LedgerReader::open(&folder).unwrap().cells(None, None).unwrap();
+        assert_eq!(cells.len(), 1, "with an empty write-ahead log: {log}");
+    }
+}
+
+#[test]
+fn what_is_only_in_the_write_ahead_log_is_not_left_out_in_silence() {
+    let mut sandbox = Sandbox::new();
+    sandbox.ingest_lines(0, vec![line("msg_01A", "one", 0, 1)]);
+    sandbox.ledger().checkpoint().unwrap();
+    sandbox.ingest_lines(100, vec![line("msg_01B", "two", 0, 1)]);
+    let copy = tempfile::tempdir().unwrap();
+    for name in [LEDGER_FILE, "ledger.sqlite-wal"] {
+        fs::copy(sandbox.folder.path().join(name), copy.path().join(name)).unwrap();
+    }
+    forbid_shared_memory(copy.path());
+    let error = LedgerReader::open(copy.path()).unwrap_err();
+    assert!(matches!(error, LedgerError::Sqlite(_)), "{error}");
+    fs::remove_file(copy.path().join("ledger.sqlite-shm")).unwrap();
+    assert_eq!(LedgerReader::open(copy.path()).unwrap().cells(None, None).unwrap().len(), 2);
 }
 
 #[test]

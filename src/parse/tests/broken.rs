@@ -110,6 +110,31 @@ fn a_record_inside_a_record_that_was_cut_off_is_no_record() {
 }
 
 #[test]
+fn one_broken_line_costs_a_bounded_number_of_tries() {
+    let open = "{\"type\":";
+    let mut endless = open.repeat(40_000);
+    endless.push_str("\"usage\"");
+    assert_eq!(read(endless.as_bytes()), (vec![], Some(Notice::Torn)));
+    let whole = record("\"parentUuid\":\"p\"", "msg_01whole", "");
+    let found_behind = |starts: usize| {
+        let (said, notice) = read(format!("{}{whole}", open.repeat(starts)).as_bytes());
+        (ids(&said).len(), notice)
+    };
+    assert_eq!(found_behind(60), (1, Some(Notice::TornBeforeRecord)), "deeper than any record nests");
+    assert_eq!(found_behind(70), (0, Some(Notice::Torn)), "and not tried for ever");
+}
+
+#[test]
+fn a_record_behind_a_torn_one_with_many_blocks_is_found() {
+    let blocks = "{\"type\":\"text\",\"text\":\"a b c\"},".repeat(100_000);
+    let torn = format!("{{\"type\":\"user\",\"message\":{{\"content\":[{blocks}{{\"type\":\"te");
+    let whole = record("\"parentUuid\":\"p\"", "msg_01whole", "");
+    let (said, notice) = read(format!("{torn}{whole}").as_bytes());
+    assert_eq!((ids(&said), notice), (vec!["msg_01whole"], Some(Notice::TornBeforeRecord)));
+    assert_eq!(read(torn.as_bytes()), (vec![], Some(Notice::Torn)));
+}
+
+#[test]
 fn a_line_that_ends_too_soon_says_nothing_and_is_reported() {
     for (shape, cut) in shapes() {
         for length in 1..cut.len() {

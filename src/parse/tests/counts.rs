@@ -159,6 +159,33 @@ fn iterations_outside_of_the_counters_are_calls_of_their_own() {
 }
 
 #[test]
+fn steps_without_a_break_down_are_written_for_as_long_as_the_whole() {
+    // Cache writes of each step; 5 minutes and 1 hour of the whole; what the steps' come to.
+    let check = |writes: [u64; 2], whole: (u64, u64), expected: Option<[(u64, u64); 2]>| {
+        let entries = writes.map(|write| {
+            json!({"type": "message", "input_tokens": 1, "output_tokens": 2, "cache_creation_input_tokens": write})
+        });
+        let split = json!({"ephemeral_5m_input_tokens": whole.0, "ephemeral_1h_input_tokens": whole.1});
+        let parts = usage(json!({
+            "input_tokens": 2, "output_tokens": 4, "cache_creation_input_tokens": whole.0 + whole.1,
+            "cache_creation": split, "iterations": entries,
+        }))
+        .parts;
+        let steps = expected.map(|steps| steps.map(|(short, long)| tokens(1, 2, short, long, 0)).to_vec());
+        let read: Vec<_> = parts.iter().map(|part| (part.kind, part.tokens)).collect();
+        let expected: Vec<_> =
+            steps.unwrap_or_default().into_iter().map(|tokens| (PartKind::Step, tokens)).collect();
+        assert_eq!(read, expected, "{writes:?} of {whole:?}");
+    };
+    check([30, 40], (0, 70), Some([(0, 30), (0, 40)]));
+    check([30, 40], (70, 0), Some([(30, 0), (40, 0)]));
+    check([0, 70], (0, 70), Some([(0, 0), (0, 70)]));
+    // Nobody knows which step wrote for how long; and what does not add up is no list of steps.
+    check([30, 40], (20, 50), None);
+    check([30, 41], (0, 70), None);
+}
+
+#[test]
 fn iterations_of_any_shape_harm_nothing() {
     for iterations in [json!(null), json!("x"), json!({}), json!([1, null, "x", [], {}])] {
         assert_eq!(usage(json!({"input_tokens": 1, "iterations": iterations})).parts, [], "{iterations}");

@@ -121,6 +121,29 @@ fn billing_windows_are_picked_by_the_day_they_begin_on() {
 }
 
 #[test]
+fn the_windows_of_a_project_are_the_accounts() {
+    let (api, shop) = (1, 3);
+    let times = [
+        (api, "2026-03-08T10:30:00Z"),
+        (shop, "2026-03-08T12:10:00Z"),
+        (shop, "2026-03-08T15:20:00Z"),
+        (api, "2026-03-08T19:59:00Z"),
+        (shop, "2026-03-08T20:00:00Z"),
+    ];
+    let cells = times.map(|(session, time)| cell(session, 1, time, [1, 0, 0, 0, 0], 1)).to_vec();
+    let data = ReportData { cells, ..sample() };
+    let windows = |project: Option<&str>| {
+        let request = Request { project: project.map(str::to_owned), ..request(blocks()) };
+        let ids = counts(&data, &request, "blocks", "id");
+        ids.iter().map(|id| id.replace("2026-03-08T", "").replace(":00.000Z", "")).collect::<Vec<_>>()
+    };
+    assert_eq!(windows(None), ["10:00 2", "15:00 2", "20:00 1"]);
+    assert_eq!(windows(Some("-srv-shop")), ["10:00 1", "15:00 1", "20:00 1"]);
+    let api = windows(Some("api"));
+    assert_eq!([&api[0], &api[api.len() - 1]], ["10:00 1", "15:00 1"], "{api:?}");
+}
+
+#[test]
 fn the_end_of_a_window_belongs_to_the_next() {
     let data = at(&["2026-03-08T10:59:00Z", "2026-03-08T14:59:59.999Z", "2026-03-08T15:00:00Z"]);
     let expected = ["2026-03-08T10:00:00.000Z 2", "2026-03-08T15:00:00.000Z 1"];
