@@ -116,7 +116,8 @@ impl PieceBuilder {
     }
 
     fn is_full(&self, offset: u64) -> bool {
-        self.update.lines.len() >= PIECE_LINES || offset.saturating_sub(self.bytes_from) >= PIECE_BYTES
+        self.update.lines.len() + self.update.accounts.len() >= PIECE_LINES
+            || offset.saturating_sub(self.bytes_from) >= PIECE_BYTES
     }
 
     /// Hands over what was gathered and begins anew.
