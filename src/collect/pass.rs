@@ -8,8 +8,9 @@ use crate::tail::{Flow, LineReader, TailError};
 use crate::watch::{FoundFile, Tree};
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
 
 /// Statements gathered before a transaction is written.
 const BATCH_LINES: usize = 8192;
@@ -60,6 +61,7 @@ pub struct Collector<P> {
     lines: LineReader,
     /// Files whose trouble has been reported, until they can be read again.
     complained: HashSet<PathBuf>,
+    stop: Arc<AtomicBool>,
 }
 
 impl<P: Pricing + Sync> Collector<P> {
@@ -73,7 +75,28 @@ impl<P: Pricing + Sync> Collector<P> {
         let repriced = ledger.reprice(&pricing)?;
         let cursors = Cursors::new(ledger.cursors()?);
         let lines = LineReader::new(options.tail.max_line_bytes);
-        Ok((Self { ledger, pricing, options, cursors, lines, complained: HashSet::new() }, repriced))
+        Ok((
+            Self {
+                ledger,
+                pricing,
+                options,
+                cursors,
+                lines,
+                complained: HashSet::new(),
+                stop: Arc::default(),
+            },
+            repriced,
+        ))
+    }
+
+    /// A switch that ends a pass early when it is set: what was read by then is committed, and the next
+    /// pass goes on from there. For processes that are given seconds to end.
+    pub fn stop_switch(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// The folders that hold session logs.
@@ -151,6 +174,7 @@ impl<P: Pricing + Sync> Collector<P> {
         for job in jobs {
             let result =
                 read_file(job, &mut lines, &mut |piece| match self.take_piece(pass, piece, progress) {
+                    Ok(()) if self.is_stopped() => Flow::Break(()),
                     Ok(()) => Flow::Continue(()),
                     Err(error) => {
                         failure = Some(error);
@@ -161,6 +185,9 @@ impl<P: Pricing + Sync> Collector<P> {
                 break;
             }
             self.note_result(pass, job, result);
+            if self.is_stopped() {
+                break;
+            }
         }
         self.lines = lines;
         failure.map_or(Ok(()), |error| Err(error.into()))
@@ -200,7 +227,7 @@ impl<P: Pricing + Sync> Collector<P> {
         })
     }
 
-    /// Takes pieces until the readers are done. On error the receiver goes, and the readers stop.
+    /// Takes pieces until the readers are done. When it ends before, the receiver goes, and they stop.
     fn receive(
         &mut self,
         receiver: Receiver<Delivery>,
@@ -211,6 +238,9 @@ impl<P: Pricing + Sync> Collector<P> {
             match delivery {
                 Delivery::Piece(piece) => self.take_piece(pass, piece, progress)?,
                 Delivery::Done(job, result) => self.note_result(pass, &job, result),
+            }
+            if self.is_stopped() {
+                break;
             }
         }
         Ok(())

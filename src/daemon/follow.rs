@@ -11,6 +11,8 @@ use crate::watch::{FollowOptions, Hint};
 use futures_util::StreamExt;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -27,6 +29,9 @@ fn after(pause: Duration) -> Moment {
     // clock: pauses between walks and retries; no time that is stored or shown.
     Moment::now() + pause
 }
+
+/// How long the last pass before the end may take; what it leaves is there at the next start.
+const LAST_PASS: Duration = Duration::from_secs(2);
 
 /// Settings and prices as they are after a SIGHUP.
 pub struct Reloaded {
@@ -101,6 +106,7 @@ impl Daemon {
     pub fn run(self, process: Process) -> Result<(), DaemonError> {
         let Process { runtime, signals } = process;
         let Self { collector, follow, reload, on_ready } = self;
+        let stop = collector.stop_switch();
         let (hint_sender, hints) = unbounded_channel();
         let (order_sender, orders) = std_mpsc::channel();
         let (answer_sender, answers) = unbounded_channel();
@@ -118,6 +124,7 @@ impl Daemon {
             follow,
             next_walk: after(Duration::ZERO),
             on_ready: Some(on_ready),
+            stop,
         };
         let result = runtime.block_on(state.turn(signals, hints, answers, &reload));
         // No more orders: the worker ends after the one it is at.
@@ -153,6 +160,8 @@ struct Loop {
     follow: FollowOptions,
     next_walk: Moment,
     on_ready: Option<OnReady>,
+    /// Ends the pass that is under way.
+    stop: Arc<AtomicBool>,
 }
 
 impl Loop {
@@ -266,14 +275,27 @@ impl Loop {
         }
     }
 
-    /// Takes in what is pending, and ends.
+    /// Ends the pass under way with what it has read, takes in what events told of meanwhile, and ends. What
+    /// is not taken in by then is there at the next start.
     async fn end(&mut self, signal: i32, mut answers: UnboundedReceiver<Answer>) -> Result<(), DaemonError> {
         let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
         tracing::info!(signal = name, "ending");
-        while self.busy {
-            self.answered(answers.recv().await.ok_or(DaemonError::WorkerGone)?)?;
+        self.on_ready = None;
+        self.stop.store(true, Ordering::Relaxed);
+        self.wait_until_idle(&mut answers).await?;
+        if self.pending.is_everything() {
+            return Ok(());
         }
+        self.stop.store(false, Ordering::Relaxed);
         self.dispatch()?;
+        if tokio::time::timeout(LAST_PASS, self.wait_until_idle(&mut answers)).await.is_err() {
+            self.stop.store(true, Ordering::Relaxed);
+            self.wait_until_idle(&mut answers).await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_until_idle(&mut self, answers: &mut UnboundedReceiver<Answer>) -> Result<(), DaemonError> {
         while self.busy {
             self.answered(answers.recv().await.ok_or(DaemonError::WorkerGone)?)?;
         }

@@ -22,6 +22,27 @@ fn a_long_file_comes_in_many_pieces_and_many_batches() {
 }
 
 #[test]
+fn a_pass_that_is_stopped_keeps_what_it_has_read_and_the_next_one_goes_on() {
+    for files in [1, 3] {
+        let mut sandbox = Sandbox::new();
+        for file in 0..files {
+            sandbox.write(&format!("{file}.jsonl"), &lines(file * 20_000..(file + 1) * 20_000));
+        }
+        let tree = walk(&sandbox.folder.path().join("logs"), &mut |_, _| {});
+        let switch = sandbox.collector().stop_switch();
+        let stop = std::sync::atomic::Ordering::Relaxed;
+        let stopped = sandbox.collector().take_in_tree(&tree, &mut |_| switch.store(true, stop)).unwrap();
+        assert!((1..20_000).contains(&stopped.ingest.new_responses), "{}", stopped.ingest.new_responses);
+        assert_eq!(sandbox.counted().0, stopped.ingest.new_responses);
+        switch.store(false, stop);
+        let rest = sandbox.pass();
+        let all = files as u64 * 20_000;
+        assert_eq!(stopped.ingest.new_responses + rest.ingest.new_responses, all);
+        assert_eq!((sandbox.counted().0, sandbox.pass().files_read), (all, 0));
+    }
+}
+
+#[test]
 fn a_long_file_that_is_rewritten_keeps_the_places_of_all_its_pieces() {
     let mut sandbox = Sandbox::new();
     sandbox.write("a.jsonl", &lines(10_000..20_000));
