@@ -2,12 +2,12 @@
 
 use super::errors::{UnknownId, UsageError};
 use super::exit::ExitCode;
-use super::scan::count;
 use super::{engine, output};
 use crate::config::Settings;
 use crate::domain::{Cost, PartKind, Usd};
 use crate::ledger::{LedgerReader, ResponseRecord, SightingRecord};
 use crate::price::{CallExplanation, CallOutcome, PriceTable, PricedCall, Term, TermKind};
+use crate::report::grouped;
 use clap::Args;
 use std::fmt::Write;
 
@@ -147,7 +147,7 @@ fn describe_lines(text: &mut String, record: &ResponseRecord, sightings: &[Sight
             "  {} {}  output {}  {}  {}:{}",
             if wins { '*' } else { ' ' },
             line.at.to_rfc3339(),
-            count(line.output),
+            grouped(line.output),
             if marks.is_empty() { "-".to_owned() } else { marks.join(", ") },
             plain(&line.path.to_string_lossy()),
             line.offset,
@@ -166,7 +166,7 @@ fn describe_call(text: &mut String, call: &CallExplanation) {
         Some(PartKind::AbandonedAttempt) => "abandoned attempt",
         Some(PartKind::Step) => "step",
     };
-    let _ = write!(text, "  {what}, {}: {} tokens", plain(&call.model.0), count(call.tokens.total()));
+    let _ = write!(text, "  {what}, {}: {} tokens", plain(&call.model.0), grouped(call.tokens.total()));
     match &call.outcome {
         CallOutcome::Free => text.push_str(", free\n"),
         CallOutcome::Unpriced(why) => {
@@ -185,7 +185,7 @@ fn describe_price(text: &mut String, priced: &PricedCall) {
     }
     let _ = writeln!(text, "; source: {})", plain(&priced.source));
     if let Some(above) = priced.long_prompt_above {
-        let _ = writeln!(text, "      prompt of more than {} tokens: long-prompt prices", count(above));
+        let _ = writeln!(text, "      prompt of more than {} tokens: long-prompt prices", grouped(above));
     }
     for (name, factor) in priced.multipliers.named() {
         let _ = writeln!(text, "      {name}: x {factor}");
@@ -208,7 +208,7 @@ fn describe_term(text: &mut String, term: &Term) {
     let _ = writeln!(
         text,
         "      {what:<22} {:>13} x ${} a {per}{factor} = ${}",
-        count(term.count),
+        grouped(term.count),
         term.price.normalize(),
         Usd::from(term.amount)
     );

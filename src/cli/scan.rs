@@ -4,6 +4,7 @@ use super::exit::ExitCode;
 use super::{engine, output};
 use crate::collect::{PassSummary, Progress};
 use crate::config::Settings;
+use crate::report::grouped;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Write;
@@ -62,10 +63,10 @@ fn describe(summary: &PassSummary, elapsed: &str) -> String {
     let mut text = format!(
         "{}, {} with something new: {} read in {elapsed}.\n{} counted, {} corrected.\n",
         counted(summary.files as u64, "session log"),
-        count(summary.files_read as u64),
+        grouped(summary.files_read as u64),
         bytes(summary.bytes),
         counted(ingest.new_responses, "response"),
-        count(ingest.raised_responses),
+        grouped(ingest.raised_responses),
     );
     if summary.losses > 0 {
         let lost = counted(summary.losses, "line or file");
@@ -78,20 +79,7 @@ fn describe(summary: &PassSummary, elapsed: &str) -> String {
 /// A number of things: `1 session log`, `2,000 session logs`.
 pub(super) fn counted(number: u64, thing: &str) -> String {
     let plural = thing.replace(" or ", "s or ");
-    if number == 1 { format!("1 {thing}") } else { format!("{} {plural}s", count(number)) }
-}
-
-/// A number with separators between thousands.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    if number == 1 { format!("1 {thing}") } else { format!("{} {plural}s", grouped(number)) }
 }
 
 /// A size in the unit that gives one to three digits before the point.
@@ -116,11 +104,11 @@ mod tests {
 
     #[test]
     fn numbers_and_sizes_read_well() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(
             [0, 1, 2].map(|n| counted(n, "line or file")),
             ["0 lines or files", "1 line or file", "2 lines or files"]
         );
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0, 999, 1500, 55_463_370].map(bytes), ["0 bytes", "999 bytes", "1.5 kB", "55.4 MB"]);
     }
 }

@@ -5,15 +5,12 @@
 
 use super::LedgerError;
 use super::row::{Row, read_tokens, sql_count};
-use crate::domain::{TokenCounts, UnixMillis};
+use crate::domain::{Quarter, TokenCounts, UnixMillis};
 use rusqlite::{Connection, OptionalExtension, params};
 use rustc_hash::FxHashMap;
 
 /// Picodollars in a dollar: sums are kept as dollars and a remainder, so that none can overflow.
 pub(super) const PICODOLLARS: i128 = 1_000_000_000_000;
-
-/// Length of a quarter hour in milliseconds.
-const QUARTER_MS: i64 = 900_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Key {
@@ -116,7 +113,10 @@ impl Cells {
             }
             let span = match (span, delta.span) {
                 (Some(span), Some((first, last))) => widened(Some(widened(Some(span), first)), last),
-                (known, new) => known.or(new).unwrap_or((key.quarter * QUARTER_MS, key.quarter * QUARTER_MS)),
+                (known, new) => {
+                    let start = Quarter(key.quarter).start().0;
+                    known.or(new).unwrap_or((start, start))
+                }
             };
             write_cell(sql, key, &sums, span)?;
         }

@@ -17,10 +17,6 @@ pub use line::{LineContext, Notice, parse_line, parse_unfinished};
 
 use crate::domain::{ClientAccount, ResponseLine};
 
-/// Version of the counting rules. A change here, and only here, means that the same logs may count
-/// differently.
-pub const RULES_VERSION: u32 = 1;
-
 /// One thing that a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {

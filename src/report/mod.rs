@@ -23,6 +23,7 @@ mod zone;
 pub use build::{Report, build};
 pub use error::ReportError;
 pub use request::{BlockLength, BlockOptions, Kind, Order, Request, TokenLimit, parse_date, parse_weekday};
+pub(crate) use text::grouped;
 pub use zone::Zone;
 
 use crate::domain::{Cell, ModelKey, SessionInfo};

@@ -61,7 +61,7 @@ fn is_harmful(next: char) -> bool {
 }
 
 /// A whole number with a comma every three digits.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     group_digits(&number.to_string())
 }
 

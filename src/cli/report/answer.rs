@@ -23,15 +23,16 @@ pub fn run(query: &ReportQuery, settings: &Settings) -> anyhow::Result<ExitCode>
     if !settings.enabled {
         tracing::warn!("counting is switched off; this is what the ledger has");
     }
-    warn_of_other_prices(settings, folder)?;
-    output::print(&text(query, settings, folder)?)?;
+    let ledger = LedgerReader::open(folder)?;
+    warn_of_other_prices(settings, &ledger)?;
+    output::print(&answer(query, settings, &ledger)?)?;
     Ok(ExitCode::Done)
 }
 
 /// Costs are stored. Where nobody could work them out anew, they may be by another table than the one
 /// that these settings ask for.
-fn warn_of_other_prices(settings: &Settings, folder: &Path) -> anyhow::Result<()> {
-    let priced_by = LedgerReader::open(folder)?.price_digest()?;
+fn warn_of_other_prices(settings: &Settings, ledger: &LedgerReader) -> anyhow::Result<()> {
+    let priced_by = ledger.price_digest()?;
     if priced_by.is_some_and(|digest| engine::prices(settings).is_ok_and(|table| table.digest() != digest)) {
         tracing::warn!(
             "the costs in the ledger are by other prices than these settings ask for; \
@@ -47,8 +48,11 @@ pub(in crate::cli) fn text(
     settings: &Settings,
     folder: &Path,
 ) -> anyhow::Result<String> {
+    answer(query, settings, &LedgerReader::open(folder)?)
+}
+
+fn answer(query: &ReportQuery, settings: &Settings, ledger: &LedgerReader) -> anyhow::Result<String> {
     let request = request(query, settings)?;
-    let ledger = LedgerReader::open(folder)?;
     let data = ReportData {
         cells: ledger.cells(None, None)?,
         sessions: ledger.sessions()?,

@@ -1,7 +1,7 @@
 -- Facts, cursors and the cells that reports add up. Times are milliseconds since 1970, money is
 -- picodollars, tokens are counts.
 
--- Single values: price_digest, rules_version.
+-- Single values: price_digest names the price table that costs are by.
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL
