@@ -41,7 +41,7 @@ impl Worker {
     pub(super) fn new(
         collector: Collector<TablePricing>,
         follow: FollowOptions,
-        sink: impl Fn(Hint) + Send + 'static,
+        sink: impl Fn(Hint) + Send + Sync + 'static,
     ) -> Self {
         collector.announce(Activity::Starting);
         Self {

@@ -27,12 +27,14 @@ pub struct Watcher {
     /// Watched folders with device and inode: a folder that was removed and made again is another one.
     watched: HashMap<PathBuf, (u64, u64)>,
     pub(super) lost: Arc<Mutex<Lost>>,
+    sink: Arc<dyn Fn(Hint) + Send + Sync>,
     incomplete: bool,
     refusal: Option<WatchError>,
 }
 
 /// Watches that may have gone with their folder. A folder that is made in its place can have its inode as
-/// well: only the event tells them apart.
+/// well: only the event tells them apart. notify lets go of everything below a removed path when it comes
+/// to the event, also of what was made there and watched since: the folders below are lost as well.
 #[derive(Debug, Default)]
 pub(super) struct Lost {
     /// Events were dropped.
@@ -48,34 +50,45 @@ impl Lost {
             self.folders.extend(event.paths.iter().filter(|path| !is_session_log(path)).cloned());
         }
     }
+
+    /// True where the watch of this folder may be gone.
+    fn holds(&self, folder: &Path) -> bool {
+        self.all || (!self.folders.is_empty() && folder.ancestors().any(|above| self.folders.contains(above)))
+    }
 }
 
 impl Watcher {
     /// Makes a watcher that hands hints to `sink`, which must return at once. Where the system gives no
     /// events, or `force_polling` is set, it watches nothing.
-    pub fn new(force_polling: bool, sink: impl Fn(Hint) + Send + 'static) -> Self {
+    pub fn new(force_polling: bool, sink: impl Fn(Hint) + Send + Sync + 'static) -> Self {
         let lost = Arc::<Mutex<Lost>>::default();
         let noted = Arc::clone(&lost);
+        let sink: Arc<dyn Fn(Hint) + Send + Sync> = Arc::new(sink);
+        let handed = Arc::clone(&sink);
         // Noted before it is handed on: who acts on the hint asks which watches are lost.
         let handler = move |event: notify::Result<Event>| {
             let Ok(event) = event else {
                 noted.lock().unwrap_or_else(PoisonError::into_inner).all = true;
-                return sink(Hint::Everything);
+                return handed(Hint::Everything);
             };
             noted.lock().unwrap_or_else(PoisonError::into_inner).note(&event);
-            hints(&event).for_each(&sink);
+            hints(&event).for_each(|hint| handed(hint));
         };
         let answer = if force_polling { Ok(None) } else { notify::recommended_watcher(handler).map(Some) };
-        Self::made(answer, lost)
+        Self::made(answer, lost, sink)
     }
 
     /// What becomes of the system's answer; `None` where it was not asked.
-    pub(super) fn made(answer: notify::Result<Option<RecommendedWatcher>>, lost: Arc<Mutex<Lost>>) -> Self {
+    pub(super) fn made(
+        answer: notify::Result<Option<RecommendedWatcher>>,
+        lost: Arc<Mutex<Lost>>,
+        sink: Arc<dyn Fn(Hint) + Send + Sync>,
+    ) -> Self {
         let (inner, refusal) = match answer {
             Ok(inner) => (inner, None),
             Err(source) => (None, Some(WatchError::NoEvents { source })),
         };
-        Self { incomplete: inner.is_none(), inner, watched: HashMap::new(), lost, refusal }
+        Self { incomplete: inner.is_none(), inner, watched: HashMap::new(), lost, sink, refusal }
     }
 
     /// Why there are no events at all; said once.
@@ -114,6 +127,11 @@ impl Watcher {
                 let gone = matches!(source.kind, notify::ErrorKind::PathNotFound);
                 let said_before = self.incomplete;
                 self.incomplete |= !gone;
+                if gone {
+                    // It may be made again before it is listed, and then nobody would tell of what is
+                    // written to it: it has to be walked once more.
+                    (self.sink)(Hint::Folder(folder.to_owned()));
+                }
                 if gone || said_before {
                     Ok(())
                 } else {
@@ -130,8 +148,7 @@ impl Watcher {
         let Some(inner) = &mut self.inner else { return };
         let lost = std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner));
         self.watched.retain(|folder, identity| {
-            let stays = !lost.all
-                && !lost.folders.contains(folder)
+            let stays = !lost.holds(folder)
                 && std::fs::metadata(folder).is_ok_and(|now| (now.dev(), now.ino()) == *identity);
             if !stays {
                 drop(inner.unwatch(folder));

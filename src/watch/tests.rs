@@ -199,7 +199,8 @@ fn polling_watches_nothing_and_says_so() {
 #[test]
 fn a_system_without_events_is_told_of_once() {
     let root = folder(&["a/s.jsonl"]);
-    let mut watcher = Watcher::made(Err(notify::Error::generic("no more instances")), Arc::default());
+    let mut watcher =
+        Watcher::made(Err(notify::Error::generic("no more instances")), Arc::default(), Arc::new(|_| {}));
     watcher.watch(root.path(), &fs::metadata(root.path()).unwrap()).unwrap();
     assert_eq!((watcher.is_complete(), watcher.watched()), (false, 0));
     let refusal = watcher.refusal().expect("it is told of");
@@ -278,10 +279,25 @@ fn dropped_events_may_have_been_the_end_of_any_watch() {
 }
 
 #[test]
-fn a_folder_that_is_gone_before_it_is_watched_is_no_trouble() {
-    let root = folder(&["a/s.jsonl"]);
+fn the_end_of_a_folder_may_have_been_the_end_of_the_watches_below_it() {
+    let root = folder(&["a/b/s.jsonl", "ab/s.jsonl"]);
     let mut watcher = Watcher::new(false, |_| {});
+    walk(root.path(), &mut |path, metadata| watcher.watch(path, metadata).unwrap());
+    assert_eq!(watcher.watched(), 4);
+    let removed = Event::new(EventKind::Remove(RemoveKind::Folder)).add_path(root.path().join("a"));
+    watcher.lost.lock().unwrap().note(&removed);
+    watcher.forget_missing();
+    assert_eq!(watcher.watched(), 2, "the root and ab stay");
+}
+
+#[test]
+fn a_folder_that_is_gone_before_it_is_watched_is_no_trouble_and_looked_at_again() {
+    let root = folder(&["a/s.jsonl"]);
+    let (sender, hints) = std::sync::mpsc::channel();
+    let mut watcher = Watcher::new(false, move |hint| sender.send(hint).unwrap());
     let metadata = fs::metadata(root.path()).unwrap();
-    watcher.watch(&root.path().join("gone"), &metadata).unwrap();
+    let gone = root.path().join("gone");
+    watcher.watch(&gone, &metadata).unwrap();
     assert_eq!((watcher.watched(), watcher.is_complete()), (0, true));
+    assert_eq!(hints.try_recv(), Ok(Hint::Folder(gone)));
 }
