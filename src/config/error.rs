@@ -1,7 +1,7 @@
 //! Everything that can be wrong with the settings. Each variant names the place, the key and the value
 //! that it stumbled over and says what would have been right.
 
-use super::{Home, Need, Origin};
+use super::{Home, Need, Origin, PublishSettingError};
 use std::io;
 use std::path::PathBuf;
 
@@ -43,6 +43,24 @@ pub enum ConfigError {
         key: String,
         /// The known key that looks most like it.
         nearest: Option<&'static str>,
+    },
+    /// A config file holds a key or a token itself.
+    #[error("the config file {} has `{key}`: keys and tokens do not belong in it", path.display())]
+    KeyInFile {
+        /// The file.
+        path: PathBuf,
+        /// The key of the file, with its table.
+        key: String,
+        /// The key that names a file instead.
+        instead: &'static str,
+    },
+    /// A setting of publishing that cannot be used.
+    #[error("{error}")]
+    Publish {
+        /// What is wrong with it.
+        error: PublishSettingError,
+        /// The app on fly.io that this process runs in: what to type depends on it.
+        fly_app: Option<String>,
     },
     /// A value that is not allowed.
     #[error("{}: expected {allowed}", origin.assignment(key, value))]
@@ -92,6 +110,11 @@ impl ConfigError {
             Self::UnknownKey { nearest: None, .. } => {
                 format!("remove it; the keys are {}", super::KEYS.join(", "))
             }
+            Self::KeyInFile { instead, .. } => format!(
+                "remove it and have it replaced by the project; put the new one into a file that only tallyd may read \
+                 and name that with `{instead}`, or set it in the environment"
+            ),
+            Self::Publish { error, fly_app } => error.help(fly_app.as_deref()),
             Self::Value { origin: Origin::Flag(flag), .. } => format!("give {flag} another value"),
             Self::Value { origin: Origin::Environment(variable), .. } => {
                 format!("change or unset {variable}")

@@ -3,6 +3,7 @@
 //! Owns: TOML. Refuses every key it does not know, so that a slip of the pen is never a silent default.
 //! Fails with the file, the key and the value named. Paths in the file are relative to its folder.
 
+use super::publish::FilePublish;
 use super::value::{self, ZoneName};
 use super::{ConfigError, Environment, Origin};
 use crate::telemetry::{Filter, LogFormat};
@@ -14,7 +15,7 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 /// Every key of the file, with its table.
-pub const KEYS: [&str; 12] = [
+pub const KEYS: [&str; 20] = [
     "claude_dirs",
     "state_dir",
     "prices",
@@ -27,6 +28,27 @@ pub const KEYS: [&str; 12] = [
     "follow.poll_seconds",
     "follow.force_polling",
     "tail.max_line_bytes",
+    "publish.enabled",
+    "publish.url",
+    "publish.user_id",
+    "publish.key_file",
+    "publish.publishable_key_file",
+    "publish.access_token_file",
+    "publish.interval_seconds",
+    "publish.timeout_seconds",
+];
+
+/// What people would call a key or token in `[publish]`, and the key that names a file of it. A config file
+/// is shown to others and kept in repositories; a key must not be in one.
+const SECRETS: [(&str, &str); 8] = [
+    ("publish.key", "publish.key_file"),
+    ("publish.service_key", "publish.key_file"),
+    ("publish.secret_key", "publish.key_file"),
+    ("publish.service_role_key", "publish.key_file"),
+    ("publish.publishable_key", "publish.publishable_key_file"),
+    ("publish.anon_key", "publish.publishable_key_file"),
+    ("publish.access_token", "publish.access_token_file"),
+    ("publish.token", "publish.access_token_file"),
 ];
 
 /// What the file says; `None` and empty lists where it says nothing. An empty text or list in the file
@@ -46,6 +68,7 @@ pub(super) struct FileSettings {
     pub(super) poll_every: Option<Duration>,
     pub(super) force_polling: Option<bool>,
     pub(super) max_line_bytes: Option<usize>,
+    pub(super) publish: FilePublish,
 }
 
 /// Finds and reads the file. One that is named, by flag or environment, must exist.
@@ -89,9 +112,10 @@ pub(super) fn absolute(path: PathBuf) -> PathBuf {
 
 /// Text to typed settings. `path` is named in errors and is what relative paths are relative to.
 pub(super) fn parse(text: &str, path: &Path, environment: &Environment) -> Result<FileSettings, ConfigError> {
-    let table: Table = text
-        .parse()
-        .map_err(|error| ConfigError::FileSyntax { path: path.to_owned(), source: Box::new(error) })?;
+    let table: Table = text.parse().map_err(|error| ConfigError::FileSyntax {
+        path: path.to_owned(),
+        source: without_keys(error, text),
+    })?;
     let mut leaves = BTreeMap::new();
     flatten("", table, &mut leaves);
     let reader = Reader { path, environment, leaves };
@@ -110,7 +134,23 @@ pub(super) fn parse(text: &str, path: &Path, environment: &Environment) -> Resul
         poll_every: reader.seconds("follow.poll_seconds")?,
         force_polling: reader.switch("follow.force_polling")?,
         max_line_bytes: reader.line_bytes("tail.max_line_bytes")?,
+        publish: FilePublish {
+            enabled: reader.switch("publish.enabled")?,
+            url: reader.any_text("publish.url")?,
+            user_id: reader.any_text("publish.user_id")?,
+            key_file: reader.path("publish.key_file")?,
+            publishable_key_file: reader.path("publish.publishable_key_file")?,
+            access_token_file: reader.path("publish.access_token_file")?,
+            interval: reader.seconds("publish.interval_seconds")?,
+            timeout: reader.seconds("publish.timeout_seconds")?,
+        },
     })
+}
+
+/// The parser's own words quote a line of the file; a key that stands there is not shown.
+fn without_keys(mut error: toml::de::Error, text: &str) -> Box<toml::de::Error> {
+    error.set_input(Some(&value::hide_keys(text)));
+    Box::new(error)
 }
 
 /// True for the name of a table such as `log`.
@@ -146,11 +186,15 @@ impl Reader<'_> {
             Some((key, value)) if is_section(key) => {
                 Err(self.refused(key, value, &format!("a table, written as [{key}]")))
             }
-            Some((key, _)) => Err(ConfigError::UnknownKey {
-                path: self.path.to_owned(),
-                key: key.clone(),
-                nearest: value::nearest(key, &KEYS),
-            }),
+            Some((key, _)) => Err(self.unknown(key)),
+        }
+    }
+
+    fn unknown(&self, key: &str) -> ConfigError {
+        let (path, key) = (self.path.to_owned(), value::hide_keys(key));
+        match SECRETS.iter().find(|(secret, _)| *secret == key) {
+            Some((_, instead)) => ConfigError::KeyInFile { path, key, instead },
+            None => ConfigError::UnknownKey { path, nearest: value::nearest(&key, &KEYS), key },
         }
     }
 
@@ -158,7 +202,7 @@ impl Reader<'_> {
         ConfigError::Value {
             origin: Origin::File(self.path.to_owned()),
             key: key.to_owned(),
-            value: value.to_string(),
+            value: value::hide_keys(&value.to_string()),
             allowed: allowed.to_owned(),
         }
     }
@@ -181,6 +225,12 @@ impl Reader<'_> {
         convert: impl Fn(&str) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
         self.get(key, &format!("{allowed}, in quotes"), |value| value.as_str().and_then(&convert))
+    }
+
+    /// A text that is looked at later; an empty one says nothing.
+    fn any_text(&self, key: &str) -> Result<Option<String>, ConfigError> {
+        let text = self.text(key, "a text", |text| Some(text.to_owned()))?;
+        Ok(text.filter(|text| !text.trim().is_empty()))
     }
 
     fn switch(&self, key: &str) -> Result<Option<bool>, ConfigError> {

@@ -9,6 +9,7 @@ mod environment;
 mod error;
 mod file;
 mod folders;
+mod publish;
 mod value;
 
 #[cfg(test)]
@@ -21,11 +22,14 @@ mod tests;
 pub use environment::{Environment, Home, PlatformFolders};
 pub use error::ConfigError;
 pub use file::KEYS;
+pub use publish::{Missing, Place, PublishSettingError};
 pub use value::weekday;
 
+use crate::publish::PublishOptions;
 use crate::telemetry::{ColorChoice, Filter, Level, LogFormat, LogOptions};
 use chrono::Weekday;
 use file::FileSettings;
+use publish::PublishSettings;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -177,6 +181,7 @@ pub struct Settings {
     roots: Vec<PathBuf>,
     state_dir: Option<PathBuf>,
     home: Home,
+    publish: PublishSettings,
 }
 
 impl Settings {
@@ -194,6 +199,23 @@ impl Settings {
     /// [`ConfigError::NoHome`] where nothing names a folder and there is no home.
     pub fn state_dir(&self) -> Result<&Path, ConfigError> {
         self.state_dir.as_deref().ok_or_else(|| self.no_home())
+    }
+
+    /// To whom and how usage is published; `None` where publishing is switched off or not configured.
+    /// Made sense of, and files of keys read, at each call: only commands that publish fail for it.
+    ///
+    /// # Errors
+    /// [`ConfigError::Publish`] and [`ConfigError::Value`], which never show a key.
+    pub fn publish(&self) -> Result<Option<PublishOptions>, ConfigError> {
+        self.publish.resolve()
+    }
+
+    /// True where publishing is switched off by name: `TALLYD_PUBLISH`, `publish.enabled`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] where `TALLYD_PUBLISH` is no switch.
+    pub fn publishing_is_switched_off(&self) -> Result<bool, ConfigError> {
+        self.publish.is_switched_off()
     }
 
     /// Names all that is missing at once, so that a person mends it in one go.
@@ -215,7 +237,9 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Settings
     let by_zone = variable(environment, "TALLYD_TIMEZONE", value::TIME_ZONE, value::time_zone)?;
     let prices = folders::chosen(overrides.prices.as_deref(), "--prices", "TALLYD_PRICES", environment)?;
     let follow = FollowOptions::default();
+    let publish = PublishSettings::gather(environment, &file.publish, file.path.as_deref());
     Ok(Settings {
+        publish,
         enabled: by_switch.or(file.enabled).unwrap_or(true),
         roots_source,
         prices: prices.or_else(|| file.prices.clone()),
@@ -269,10 +293,15 @@ fn variable<T>(
     convert: impl Fn(&str) -> Option<T>,
 ) -> Result<Option<T>, ConfigError> {
     let Some(text) = environment.text(name)? else { return Ok(None) };
-    convert(&text).map(Some).ok_or_else(|| ConfigError::Value {
+    convert(&text).map(Some).ok_or_else(|| not_allowed(name, &text, allowed))
+}
+
+/// The value of a variable is not allowed.
+fn not_allowed(name: &'static str, text: &str, allowed: &str) -> ConfigError {
+    ConfigError::Value {
         origin: Origin::Environment(name),
         key: name.to_owned(),
-        value: text,
+        value: value::hide_keys(text),
         allowed: allowed.to_owned(),
-    })
+    }
 }

@@ -72,6 +72,28 @@ pub(super) fn line_bytes(number: i64) -> Option<usize> {
     usize::try_from(number).ok().filter(|count| (LINE_BYTES.0..=LINE_BYTES.1).contains(count))
 }
 
+/// A text in which no key of Supabase can be read: stars stand for the letters of each word that looks like
+/// one, so that lengths and places stay.
+pub(super) fn hide_keys(text: &str) -> String {
+    let is_of_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let start = rest.find(is_of_word).unwrap_or(rest.len());
+        let (before, from) = rest.split_at(start);
+        let (word, after) = from.split_at(from.find(|c| !is_of_word(c)).unwrap_or(from.len()));
+        shown.push_str(before);
+        shown.push_str(&if word.split('.').any(looks_like_key) { "*".repeat(word.len()) } else { word.to_owned() });
+        rest = after;
+    }
+    shown
+}
+
+/// True for what begins as Supabase's keys and tokens do: `sb_secret_…`, `sbp_…`, a JWT.
+pub(super) fn looks_like_key(word: &str) -> bool {
+    ["sb_", "sbp_", "eyJ"].iter().any(|prefix| word.starts_with(prefix))
+}
+
 /// The candidate that looks most like `text`, if any looks like it at all: a key may be written without
 /// its table, and two letters in five may be wrong (two swapped ones count as two).
 pub(super) fn nearest(text: &str, candidates: &[&'static str]) -> Option<&'static str> {
@@ -135,6 +157,19 @@ mod tests {
             ("x", None),
         ] {
             assert_eq!(nearest(text, &super::super::KEYS), found, "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_are_hidden_in_place() {
+        for (text, shown) in [
+            ("key = sb_secret_abc\n", "key = *************\n"),
+            ("\"eyJhbGciOi.eyJz.x-y_z\" é", "\"*********************\" é"),
+            ("key=sb_x", "key=****"),
+            ("url = \"https://a.b\"", "url = \"https://a.b\""),
+            ("", ""),
+        ] {
+            assert_eq!(hide_keys(text), shown);
         }
     }
 

@@ -42,7 +42,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const IMPORT_ANYTHING: &[&str] = &["cli", "main", "lib"];
 
 /// `config` fills in the option types of the modules that own them, and knows nothing else of them.
-const OPTION_TYPES: &[&str] = &["Options", "Level", "Format", "Filter", "Choice"];
+const OPTION_TYPES: &[&str] =
+    &["Options", "Level", "Format", "Filter", "Choice", "KeyProblem", "UrlProblem", "project_url"];
 
 /// Foreign crates and ambient things, and the modules that alone may touch them.
 const OWNERS: &[(&[&str], &[&str])] = &[
