@@ -9,6 +9,7 @@ pub mod domain;
 pub mod ledger;
 pub mod parse;
 pub mod price;
+pub mod publish;
 pub mod report;
 pub mod tail;
 pub mod telemetry;

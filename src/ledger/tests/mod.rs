@@ -143,6 +143,7 @@ fn contributions(known: &ResponseRecord) -> Vec<(String, Totals)> {
     let usage = &response.usage;
     let add = |mut totals: Totals, cost: Cost| {
         totals.unpriced += u64::from(cost == Cost::Unpriced);
+        totals.unpriced_tokens += if cost == Cost::Unpriced { totals.tokens.total() } else { 0 };
         totals.cost = cost.known().map_or(totals.cost, Into::into);
         totals
     };

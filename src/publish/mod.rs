@@ -1,0 +1,12 @@
+//! Sending what the ledger holds to a Supabase project, and comparing the two.
+//!
+//! Owns: the wire, the HTTP client and the decision what an answer means. The ledger stays the only state:
+//! what is unpublished is a query over it, an acknowledgement is a row in it, and everything here can be
+//! killed at any moment. Refuses to drop anything, to follow redirects, to speak without TLS to another
+//! machine, and to send one user's usage as another's. Fails by saying so: collecting never waits for it.
+
+mod options;
+mod url;
+
+pub use options::{KeyChoice, KeyProblem, PublishOptions};
+pub use url::{UrlProblem, project_url};
