@@ -1,5 +1,6 @@
 //! Errors of the command line's own; those of the modules below have their own places.
 
+use super::exit::ExitCode;
 use std::path::PathBuf;
 
 /// Something typed that parses but cannot be meant: found when flags are looked at together or against
@@ -27,4 +28,16 @@ pub(super) struct PriceFileUnreadable {
 #[error("no response and no session has the id `{id}`, and no session one that begins so")]
 pub(super) struct UnknownId {
     pub(super) id: String,
+}
+
+/// Something keeps usage from being published, or the server from being what it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(super) struct Unpublished {
+    /// What ends the command.
+    pub(super) code: ExitCode,
+    /// What is wrong.
+    pub(super) what: String,
+    /// What mends it; the code's own advice where it is `None`.
+    pub(super) help: Option<String>,
 }

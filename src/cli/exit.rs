@@ -4,7 +4,7 @@
 //! `error: what`, then its causes, then `help:` with what to do, on stderr; if that is closed, nobody is
 //! there to be told and the code alone speaks.
 
-use super::errors::{PriceFileUnreadable, UnknownId, UsageError};
+use super::errors::{PriceFileUnreadable, UnknownId, Unpublished, UsageError};
 use super::output::OutputError;
 use crate::collect::CollectError;
 use crate::config::ConfigError;
@@ -37,11 +37,21 @@ pub enum ExitCode {
     Prices,
     /// 9: `explain` knows nothing of the id.
     NotFound,
+    /// 10: Supabase refuses the key or the user, or the project lacks tallyd's SQL.
+    Refused,
+    /// 11: usage could not be sent in time; it is kept and sent later.
+    Unsent,
+    /// 12: the server refuses some sessions for what is in them.
+    Parked,
+    /// 13: the ledger belongs to another user or project.
+    Foreign,
+    /// 14: `verify` found what it cannot refill.
+    Differs,
 }
 
 impl ExitCode {
     /// Every code.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::Done,
         Self::Failure,
         Self::Usage,
@@ -52,6 +62,11 @@ impl ExitCode {
         Self::Ledger,
         Self::Prices,
         Self::NotFound,
+        Self::Refused,
+        Self::Unsent,
+        Self::Parked,
+        Self::Foreign,
+        Self::Differs,
     ];
 
     /// The number that the parent process sees.
@@ -67,6 +82,11 @@ impl ExitCode {
             Self::Ledger => 7,
             Self::Prices => 8,
             Self::NotFound => 9,
+            Self::Refused => 10,
+            Self::Unsent => 11,
+            Self::Parked => 12,
+            Self::Foreign => 13,
+            Self::Differs => 14,
         }
     }
 
@@ -88,6 +108,11 @@ impl ExitCode {
             Self::Ledger => "check that the state folder can be written and has space left",
             Self::Prices => "`tallyd prices --check FILE` checks a file of prices",
             Self::NotFound => "`tallyd session --json` lists the sessions that are known",
+            Self::Refused => "`tallyd check` says what is wrong and what mends it",
+            Self::Unsent => "nothing is lost: it is sent by the next `tallyd publish` or by a running tallyd",
+            Self::Parked => "`tallyd check` lists them with the server's reasons",
+            Self::Foreign => "`tallyd reassign` says to whom it belongs and what can be done",
+            Self::Differs => "`tallyd verify` lists the sessions; the server's own rows are never lowered",
         }
     }
 }
@@ -99,7 +124,7 @@ impl From<ExitCode> for std::process::ExitCode {
 }
 
 /// The code and the advice for an error: those of the first cause that has any.
-fn verdict(error: &anyhow::Error) -> (ExitCode, String) {
+pub(super) fn verdict(error: &anyhow::Error) -> (ExitCode, String) {
     let (code, help) = error.chain().find_map(known).unwrap_or((ExitCode::Failure, None));
     (code, help.unwrap_or_else(|| code.help().to_owned()))
 }
@@ -136,6 +161,9 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<
     }
     if error.is::<UnknownId>() {
         return Some((ExitCode::NotFound, None));
+    }
+    if let Some(error) = error.downcast_ref::<Unpublished>() {
+        return Some((error.code, error.help.clone()));
     }
     if error.is::<ReportError>() {
         return Some((ExitCode::Usage, None));
@@ -205,7 +233,7 @@ mod tests {
     #[test]
     fn codes_are_distinct_and_in_order() {
         let numbers = ExitCode::ALL.map(ExitCode::number);
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(numbers.to_vec(), (0..=14).collect::<Vec<_>>());
     }
 
     #[test]

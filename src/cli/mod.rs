@@ -17,6 +17,7 @@ pub mod report;
 mod report_help;
 pub mod run;
 pub mod scan;
+pub mod schema;
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +42,9 @@ Settings come from flags, then the environment, then tallyd.toml, then defaults.
 
 Exit codes: 0 done, 1 unexpected failure, 2 usage, 3 configuration, 4 no state folder or home,
 5 ledger locked by another tallyd, 6 ledger written by a newer tallyd, 7 ledger cannot be read or
-written, 8 a price file is wrong, 9 nothing found for the id given to `explain`.";
+written, 8 a price file is wrong, 9 nothing found for the id given to `explain`, 10 Supabase refuses the
+key or the user or lacks tallyd's SQL, 11 not sent in time, kept and sent later, 12 the server refuses
+some sessions, 13 the ledger belongs to another user or project, 14 `verify` found a lasting difference.";
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -69,6 +72,8 @@ pub enum Command {
     Prices(prices::PricesArgs),
     /// Show how a response or a session was counted and priced, line by line and term by term
     Explain(explain::ExplainArgs),
+    /// Print the SQL that sets a Supabase project up
+    Schema(schema::SchemaArgs),
     /// Print the completion script of a shell
     Completions(completions::CompletionsArgs),
     /// Print the man page, or write all of them into a folder
@@ -82,12 +87,13 @@ impl Cli {
         Self::parse()
     }
 
-    /// Does what needs no settings and so works however broken they are: completions and man pages.
+    /// Does what needs no settings and so works however broken they are: completions, man pages, SQL.
     /// `None` where the command is another one.
     pub fn run_without_settings(&self) -> Option<anyhow::Result<ExitCode>> {
         match &self.command {
             Some(Command::Completions(args)) => Some(completions::run(args)),
             Some(Command::Man(args)) => Some(man::run(args)),
+            Some(Command::Schema(args)) => Some(schema::run(args)),
             _ => None,
         }
     }
@@ -116,6 +122,7 @@ impl Cli {
             Some(Command::Explain(args)) => explain::run(args, settings),
             Some(Command::Completions(args)) => completions::run(args),
             Some(Command::Man(args)) => man::run(args),
+            Some(Command::Schema(args)) => schema::run(args),
         }
     }
 
