@@ -5,14 +5,18 @@
 //! ```ignore
 //! let stack = Stack::get();
 //! let user = stack.contract().new_user();              // cheapest isolation: a user nobody else has
-//! let gateway = Gateway::start(stack.contract().rest());
-//! gateway.plan(|request| (request.number == 0).then_some(Fault::LoseAnswer));
-//! // … run tallyd with SUPABASE_URL=gateway.url(), SUPABASE_SECRET_KEY=keys::SECRET, USER_ID=user …
+//! let gateway = Gateway::start(&stack.contract());
+//! gateway.plan(faults::in_turn([Fault::LoseAnswer]));
+//! // … run tallyd with SUPABASE_URL=gateway.url(), SUPABASE_SECRET_KEY=stack.secret_key(), USER_ID=user …
 //! assert_eq!(stack.contract().count("token_usage_sessions", &user), 1);
 //! ```
 #![cfg(test)]
 
 mod answers;
+mod failing;
+pub(crate) mod faults;
+mod gate;
+pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod keys;
 mod stack;
