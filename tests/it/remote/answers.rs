@@ -27,7 +27,7 @@ fn project() -> Database {
 }
 
 fn service() -> String {
-    Stack::get().token(Role::ServiceRole, None)
+    Stack::get().token(Role::Service, None)
 }
 
 #[track_caller]

@@ -75,7 +75,7 @@ fn keys_of_the_new_kind_stand_for_a_role() {
 #[test]
 fn a_legacy_key_is_a_token_and_says_so_itself() {
     let (trial, stack) = (Trial::new(), Stack::get());
-    let key = stack.token(Role::ServiceRole, None);
+    let key = stack.token(Role::Service, None);
     let alone = plain().with("apikey", &key);
     assert_eq!(trial.send(&alone).expect("an answer").field("role"), "anon");
     let both = alone.with("Authorization", &format!("Bearer {key}"));

@@ -20,7 +20,7 @@ impl Gate {
         Self {
             secret: stack.secret_key().to_owned(),
             publishable: stack.publishable_key().to_owned(),
-            service: stack.token(Role::ServiceRole, None),
+            service: stack.token(Role::Service, None),
             anon: stack.token(Role::Anon, None),
         }
     }

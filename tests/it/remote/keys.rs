@@ -11,7 +11,7 @@ use sha2::Sha256;
 pub(crate) enum Role {
     Anon,
     Authenticated,
-    ServiceRole,
+    Service,
 }
 
 impl Role {
@@ -19,7 +19,7 @@ impl Role {
         match self {
             Self::Anon => "anon",
             Self::Authenticated => "authenticated",
-            Self::ServiceRole => "service_role",
+            Self::Service => "service_role",
         }
     }
 }

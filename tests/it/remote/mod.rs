@@ -18,6 +18,7 @@ pub(crate) mod faults;
 mod gate;
 pub(crate) mod gateway;
 pub(crate) mod http;
+mod isolation;
 pub(crate) mod keys;
 mod stack;
 

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 const DEADLINE: Duration = Duration::from_mins(2);
 
 /// A stack that no test has used for so many minutes ends by itself.
-const IDLE_MINUTES: &str = "30";
+const IDLE_MINUTES: &str = "60";
 
 /// What is written in the folder of a stack.
 #[derive(Deserialize)]
@@ -31,7 +31,7 @@ struct Facts {
 }
 
 /// A running stack. One serves all tests: of a run by `scripts/test`, which names its folder in
-/// `TALLYD_STACK`, or of all runs of this clone, until none came for half an hour.
+/// `TALLYD_STACK`, or of all runs of this clone, until none came for an hour.
 pub(crate) struct Stack {
     folder: PathBuf,
     facts: Facts,
@@ -127,7 +127,7 @@ impl Stack {
 
     /// A token of the service role that was good until the year 2001.
     pub(crate) fn expired_token(&self) -> String {
-        token_until(&self.facts.jwt_secret, Role::ServiceRole, None, 1_000_000_000)
+        token_until(&self.facts.jwt_secret, Role::Service, None, 1_000_000_000)
     }
 
     /// The new-style key with all rights.
@@ -188,13 +188,9 @@ impl Database {
         &self.rest
     }
 
-    /// The folder that `psql -h` takes.
-    pub(crate) fn host(&self) -> &Path {
-        &self.folder
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    /// Where a program finds this database, in the form that libpq takes.
+    pub(crate) fn uri(&self, user: &str) -> String {
+        format!("postgresql:///{}?host={}&user={user}", self.name, self.folder.display())
     }
 
     /// A user of the project that no other test has.
@@ -241,11 +237,13 @@ impl Database {
     /// Starts PostgREST on this database. It dies with the thread that asked for it, whatever ends that.
     pub(crate) fn served(mut self) -> Self {
         let program = &Stack::get().facts.postgrest;
-        let uri = format!("postgresql:///{}?host={}&user=authenticator", self.name, self.folder.display());
         let log = File::create(self.folder.join(format!("{}.log", self.name))).expect("a log");
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(program).arg(self.folder.join("postgrest.conf"));
-        command.env("PGRST_DB_URI", uri).env("PGRST_SERVER_UNIX_SOCKET", &self.rest).stdin(Stdio::null());
+        command
+            .env("PGRST_DB_URI", self.uri("authenticator"))
+            .env("PGRST_SERVER_UNIX_SOCKET", &self.rest)
+            .stdin(Stdio::null());
         command.stdout(log.try_clone().expect("a log")).stderr(log);
         self.postgrest = Some(command.spawn().expect("PostgREST starts, scripts/test installs it"));
         // clock: a deadline for another process to start.
