@@ -165,6 +165,18 @@ fn what_is_answered_instead_never_reaches_the_database() {
 }
 
 #[test]
+fn a_plan_may_look_at_what_arrives() {
+    let trial = Trial::new();
+    trial.gateway.plan(Box::new(|arrival| {
+        let is_meant = arrival.number == 1 && arrival.request.path.ends_with("/rpc/call");
+        is_meant.then(|| Fault::too_many(""))
+    }));
+    let answers = [0, 1, 2].map(|_| trial.call().expect("an answer"));
+    assert_eq!(answers.each_ref().map(|answer| answer.status), [200, 429, 200]);
+    assert_eq!(answers[1].header("Retry-After"), None);
+}
+
+#[test]
 fn what_is_answered_afterwards_was_done() {
     let trial = Trial::new();
     let Fault::Instead(answer) = Fault::unavailable() else { panic!("an answer") };
