@@ -9,7 +9,8 @@ use crate::domain::fnv1a_128;
 use std::fmt::Write;
 
 /// Stands for the formula and the normalisation of names: raised when they change, so that what is
-/// priced already is priced anew.
+/// priced already is priced anew; `version` in `config/prices.toml` is raised with it, so that what is
+/// published already is replaced.
 const RULES: &str = "rules 1";
 
 /// The digest of a set of models: a function of the prices of every name, of nothing else.
