@@ -10,8 +10,6 @@
 mod notes;
 mod owner;
 mod parking;
-#[cfg(test)]
-mod tests;
 mod value;
 
 pub use notes::{Begun, NotedRefusal, PublishNote};
@@ -27,7 +25,7 @@ use std::path::Path;
 /// What is to be published and what became of it.
 #[derive(Debug)]
 pub struct Outbox {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 /// A session with something to send.
@@ -50,7 +48,7 @@ pub struct Offer {
     pub key: SessionKey,
     /// Which of its values this is.
     pub stamp: i64,
-    /// The value; `None` where it was acknowledged once and nothing is left of it.
+    /// The value; `None` where it was offered once and nothing is left of it.
     pub value: Option<SessionValue>,
 }
 
@@ -104,11 +102,7 @@ impl Outbox {
         let sql = self.connection.unchecked_transaction()?;
         let owner = owner::current_number(&sql)?;
         let mut waiting = {
-            let mut statement = sql.prepare_cached(&format!(
-                "SELECT session.id, stamp, digest FROM session \
-                 LEFT JOIN acknowledgement AS a ON a.session = session.id \
-                 WHERE published < stamp AND {OWN} AND session.id NOT IN (SELECT session FROM parked) LIMIT ?2"
-            ))?;
+            let mut statement = sql.prepare_cached(&waiting_query())?;
             let rows = statement.query_map(params![owner, sql_limit(limit)], |row| {
                 Ok(Waiting {
                     key: SessionKey(row.get(0)?),
@@ -228,19 +222,26 @@ impl Outbox {
     }
 }
 
+/// What waits and is not parked. Reads the index of what waits, whatever else there is.
+pub(super) fn waiting_query() -> String {
+    format!(
+        "SELECT session.id, stamp, digest FROM session \
+         LEFT JOIN acknowledgement AS a ON a.session = session.id \
+         WHERE published < stamp AND {OWN} AND session.id NOT IN (SELECT session FROM parked) LIMIT ?2"
+    )
+}
+
 /// The values of those of the sessions that are the owner's.
 fn offers(sql: &Connection, owner: Option<i64>, keys: &[SessionKey]) -> Result<Vec<Offer>, LedgerError> {
     let mut names = Names::default();
     let mut offers = Vec::with_capacity(keys.len());
-    let mut statement = sql.prepare_cached(&format!(
-        "SELECT stamp, EXISTS (SELECT 1 FROM acknowledgement AS a WHERE a.session = session.id) \
-         FROM session WHERE id = ?2 AND {OWN}"
-    ))?;
+    let mut statement =
+        sql.prepare_cached(&format!("SELECT stamp, offered > 0 FROM session WHERE id = ?2 AND {OWN}"))?;
     for key in keys {
         let known = statement.query_row(params![owner, key.0], |row| Ok((row.get(0)?, row.get(1)?)));
-        let Some((stamp, was_acknowledged)): Option<(i64, bool)> = known.optional()? else { continue };
+        let Some((stamp, was_offered)): Option<(i64, bool)> = known.optional()? else { continue };
         let value = value::of_session(sql, &mut names, *key)?;
-        if value.is_some() || was_acknowledged {
+        if value.is_some() || was_offered {
             offers.push(Offer { key: *key, stamp, value });
         }
     }
@@ -254,12 +255,16 @@ fn settle_the_unheard_of(sql: &Connection, keys: &[SessionKey], offers: &[Offer]
         return Ok(());
     }
     for key in keys.iter().filter(|key| !is_offered(key)) {
-        sql.prepare_cached(
-            "UPDATE session SET published = stamp WHERE id = ?1 \
-             AND NOT EXISTS (SELECT 1 FROM cell WHERE session = ?1) \
-             AND NOT EXISTS (SELECT 1 FROM acknowledgement WHERE session = ?1)",
-        )?
-        .execute([key.0])?;
+        let settled = sql
+            .prepare_cached(
+                "UPDATE session SET published = stamp WHERE id = ?1 \
+                 AND NOT EXISTS (SELECT 1 FROM cell WHERE session = ?1) \
+                 AND offered = 0",
+            )?
+            .execute([key.0])?;
+        if settled > 0 {
+            parking::release_one(sql, *key)?;
+        }
     }
     Ok(())
 }

@@ -5,8 +5,17 @@
 //! killed at any moment. Refuses to drop anything, to follow redirects, to speak without TLS to another
 //! machine, and to send one user's usage as another's. Fails by saying so: collecting never waits for it.
 
+mod answer;
+mod backoff;
+mod fault;
 mod options;
+mod remote;
 mod url;
+mod wire;
 
+pub use answer::{CONTRACT, CheckAnswer, ItemAnswer, Refusal};
+pub use fault::Fault;
 pub use options::{KeyChoice, KeyProblem, PublishOptions};
+pub use remote::{PublishError, Remote};
 pub use url::{UrlProblem, project_url};
+pub use wire::{Body, Stored, digest};

@@ -3,6 +3,12 @@
 mod absorption;
 mod failure;
 mod folder;
+mod freezing;
+mod migration;
+mod outbox;
+mod outbox_owner;
+mod outbox_properties;
+mod outbox_race;
 mod places;
 mod properties;
 mod reprice;
@@ -40,6 +46,10 @@ impl Sandbox {
 
     fn reader(&self) -> LedgerReader {
         LedgerReader::open(self.folder.path()).unwrap()
+    }
+
+    fn outbox(&self) -> Outbox {
+        Outbox::open(self.folder.path()).unwrap()
     }
 
     fn ingest(&mut self, updates: Vec<FileUpdate>) -> IngestSummary {

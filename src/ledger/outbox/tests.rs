@@ -1,1 +1,0 @@
-//! What waits, what is offered and what is acknowledged, against what the responses add up to.

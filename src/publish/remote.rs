@@ -1,0 +1,233 @@
+//! The project over HTTPS: the one place that knows reqwest and postgrest.
+//!
+//! Owns: the connection and its limits. Sends each request once, follows no redirect, reads no more of an
+//! answer than it can be, and shows no key: what a server says is cleaned of them before anybody sees it.
+//! Never decides what to do about a refusal. Fails with a [`Refusal`].
+
+use super::answer::{Answer, CheckAnswer, ItemAnswer, Refusal};
+use super::fault::{Fault, told};
+use super::wire::{Body, CellRow, DAILY_COLUMNS, DayRow, SessionRow, Stored, TOTALS_COLUMNS};
+use super::{PublishOptions, url};
+use crate::domain::{Destination, Totals};
+use crate::telemetry::Chain;
+use chrono::NaiveDate;
+use postgrest::{Builder, Postgrest, RetryPolicy};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// A connection has to be there by then.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that nothing was sent on for longer is not used again: something on the way may have
+/// forgotten it.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// No answer is longer: a page of rows, or a thousand results with their reasons.
+const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
+/// Rows asked for at once: Supabase gives no more, unless told to.
+const PAGE: usize = 1_000;
+
+/// Another setting, or another machine, is needed to reach a project at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no connection to {project} can be made: {reason}")]
+pub struct PublishError {
+    /// The project.
+    pub project: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A project, as one of its users.
+#[derive(Debug)]
+pub struct Remote {
+    rest: Postgrest,
+    destination: Destination,
+    /// Texts that must not be shown.
+    key: super::KeyChoice,
+}
+
+impl Remote {
+    /// Prepares to speak to the project; sends nothing. Fails where the machine has no certificates to tell
+    /// servers by.
+    pub fn new(options: &PublishOptions) -> Result<Self, PublishError> {
+        let project = &options.destination.project;
+        let failed = |reason: &dyn std::error::Error| PublishError {
+            project: project.clone(),
+            reason: Chain(reason).to_string(),
+        };
+        let client = client(options).map_err(|error| failed(&error))?;
+        let rest = Postgrest::new_with_client(format!("{project}/rest/v1"), client)
+            .and_then(|rest| rest.insert_header("apikey", options.key.apikey()))
+            .and_then(|rest| match options.key.bearer() {
+                Some(token) => rest.auth(token),
+                None => Ok(rest),
+            });
+        let rest = rest.map_err(|error| failed(&error))?.with_retry_policy(RetryPolicy::none());
+        Ok(Self { rest, destination: options.destination.clone(), key: options.key.clone() })
+    }
+
+    /// Asks whether the project is ready for this user.
+    pub async fn check(&self) -> Result<CheckAnswer, Refusal> {
+        let body = format!(r#"{{"p_user_id":"{}"}}"#, self.destination.user);
+        let answer = self.exchange(self.rest.rpc("token_usage_check", body)).await?;
+        answer.body_of_ours(&self.destination)
+    }
+
+    /// Sends the values of sessions, in one call. The answers are in their order.
+    pub async fn upsert(&self, bodies: &[Body]) -> Result<Vec<ItemAnswer>, Refusal> {
+        if let [body] = bodies {
+            let call = self.rest.rpc("upsert_token_usage", body.json.as_str());
+            let answer = self.exchange(call).await?;
+            return Ok(vec![answer.to_one(&body.session, &self.destination)?]);
+        }
+        let sessions: Vec<&str> = bodies.iter().map(|body| body.session.as_str()).collect();
+        let call = self.rest.rpc("upsert_token_usage_batch", Body::batch(bodies));
+        self.exchange(call).await?.to_many(&sessions, &self.destination)
+    }
+
+    /// A page of the user's sessions with their cells: those behind `after` in the server's order. It is the
+    /// last page when it is empty.
+    pub async fn stored(&self, after: Option<&str>, limit: usize) -> Result<Vec<Stored>, Refusal> {
+        let columns =
+            format!("session_id,revision,session_started_at,last_message_at,model_used,{TOTALS_COLUMNS}");
+        let mut page = self.table("token_usage_sessions").select(columns).order("session_id").limit(limit);
+        if let Some(after) = after {
+            page = page.gt("session_id", after);
+        }
+        let sessions: Vec<SessionRow> = self.rows(page).await?;
+        let Some(last) = sessions.last() else { return Ok(Vec::new()) };
+        let cells = self.cells(after, &last.session_id).await?;
+        let mut by_session: HashMap<&str, Vec<&CellRow>> = HashMap::new();
+        for cell in &cells {
+            by_session.entry(&cell.session_id).or_default().push(cell);
+        }
+        let mut stored = Vec::with_capacity(sessions.len());
+        for session in sessions {
+            let cells = by_session.remove(session.session_id.as_str()).unwrap_or_default();
+            stored.push(session.with_cells(&cells).ok_or_else(unreadable)?);
+        }
+        Ok(stored)
+    }
+
+    /// The cells of the sessions behind `after`, up to `last`, in the server's order.
+    async fn cells(&self, after: Option<&str>, last: &str) -> Result<Vec<CellRow>, Refusal> {
+        let columns = format!("session_id,usage_date,model,{TOTALS_COLUMNS}");
+        let mut cells: Vec<CellRow> = Vec::new();
+        loop {
+            let mut page = self.table("token_usage_session_days").select(columns.clone());
+            page = page.lte("session_id", last).order("session_id,usage_date,model").limit(PAGE);
+            page.append_query("offset", cells.len().to_string());
+            if let Some(after) = after {
+                page = page.gt("session_id", after);
+            }
+            let rows: Vec<CellRow> = self.rows(page).await?;
+            if rows.is_empty() {
+                return Ok(cells);
+            }
+            cells.extend(rows);
+        }
+    }
+
+    /// The user's days, as the project bills them.
+    pub async fn daily(&self) -> Result<HashMap<NaiveDate, Totals>, Refusal> {
+        let mut days = HashMap::new();
+        loop {
+            let mut page =
+                self.table("token_usage_daily").select(DAILY_COLUMNS).order("usage_date").limit(PAGE);
+            page.append_query("offset", days.len().to_string());
+            let rows: Vec<DayRow> = self.rows(page).await?;
+            if rows.is_empty() {
+                return Ok(days);
+            }
+            for row in rows {
+                let (day, totals) = row.totals().ok_or_else(unreadable)?;
+                days.insert(day, totals);
+            }
+        }
+    }
+
+    /// The user's rows of a table.
+    fn table(&self, name: &str) -> Builder {
+        self.rest.from(name).eq("user_id", self.destination.user.to_string())
+    }
+
+    async fn rows<T: serde::de::DeserializeOwned>(&self, request: Builder) -> Result<Vec<T>, Refusal> {
+        self.exchange(request).await?.body_of_ours(&self.destination)
+    }
+
+    /// Sends a request and reads the answer to its end, within the time that the client has for both.
+    async fn exchange(&self, request: Builder) -> Result<Answer, Refusal> {
+        let response = request.execute().await.map_err(|error| match error {
+            postgrest::Error::Request(error) => self.cut(error),
+            other => self.transient(Chain(&other).to_string(), false),
+        })?;
+        let header =
+            |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let mut answer = Answer {
+            status: response.status().as_u16(),
+            retry_after: header(reqwest::header::RETRY_AFTER),
+            date: header(reqwest::header::DATE),
+            body: Vec::new(),
+        };
+        answer.body = self.read(response).await?;
+        Ok(answer)
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Vec<u8>, Refusal> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.cut(error))? {
+            body.extend_from_slice(&chunk);
+            if body.len() > ANSWER_LIMIT {
+                return Err(
+                    self.transient("the answer is longer than any of the project's".to_owned(), false)
+                );
+            }
+        }
+        Ok(self.without_keys(body))
+    }
+
+    /// Nothing came back, or only a part. A call that took too long may go through in smaller parts.
+    fn cut(&self, error: reqwest::Error) -> Refusal {
+        let shrink = error.is_timeout() && !error.is_connect();
+        self.transient(Chain(&error.without_url()).to_string(), shrink)
+    }
+
+    fn transient(&self, what: String, shrink: bool) -> Refusal {
+        let what = String::from_utf8_lossy(&self.without_keys(what.into_bytes())).into_owned();
+        Refusal::Transient { what: told(&what), retry_after: None, shrink }
+    }
+
+    /// A server may repeat what it was sent.
+    fn without_keys(&self, mut text: Vec<u8>) -> Vec<u8> {
+        for key in [Some(self.key.apikey()), self.key.bearer()].into_iter().flatten() {
+            if memchr::memmem::find(&text, key.as_bytes()).is_some() {
+                text = String::from_utf8_lossy(&text).replace(key, "…").into_bytes();
+            }
+        }
+        text
+    }
+}
+
+/// Rows that are there and are not what the contract says.
+fn unreadable() -> Refusal {
+    let message = "its rows are not what they should be".to_owned();
+    Refusal::Configuration(Fault::NoContract { message })
+}
+
+/// HTTP/1.1 alone: a connection that hangs ends with its request, while one of HTTP/2 would be taken for
+/// the next request too. Proxies of the environment carry TLS through; what is sent to this machine itself
+/// without TLS goes through none.
+fn client(options: &PublishOptions) -> Result<Client, reqwest::Error> {
+    // Fails where it is done already, by an earlier client.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = Client::builder()
+        .user_agent(concat!("tallyd/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT.min(options.timeout))
+        .timeout(options.timeout)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .redirect(Policy::none())
+        .retry(reqwest::retry::never())
+        .http1_only();
+    let is_plain = url::is_plain(&options.destination.project);
+    if is_plain { builder.no_proxy().tls_certs_only([]).build() } else { builder.https_only(true).build() }
+}

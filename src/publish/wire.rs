@@ -1,0 +1,413 @@
+//! A session's value as it goes over the wire, and as the tables give it back.
+//!
+//! Owns: the names and spellings of contract 2 (`supabase/README.md`). Costs are strings, so that no JSON
+//! reader rounds them; times are RFC 3339 in UTC. Makes bodies from values and values from rows; sends
+//! nothing. Writing cannot fail; reading fails where a row is not what the contract says.
+
+use crate::domain::{
+    DayCell, Revision, SessionValue, TokenCounts, Totals, UnixMillis, Usd, UserId, fnv1a_128,
+};
+use chrono::NaiveDate;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+/// Digits after the point of a cost, as the contract has them.
+const COST_SCALE: u32 = 12;
+
+/// What is sent of one session. The text is the whole body of a single call, and one item of many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// Claude Code's id of the session.
+    pub session: String,
+    /// `{"session_data":{…},"daily_data":[…]}`
+    pub json: String,
+    /// Of everything in it but the user: 32 hexadecimal digits.
+    pub digest: String,
+}
+
+impl Body {
+    /// What is sent of a value that was counted and priced by the rules of `revision`.
+    pub fn new(value: &SessionValue, revision: Revision, user: UserId) -> Self {
+        Self {
+            session: value.session.clone(),
+            json: json(value, revision, Some(user.to_string())),
+            digest: digest(value, revision),
+        }
+    }
+
+    /// The body of a call that sends many.
+    pub(super) fn batch(bodies: &[Self]) -> String {
+        let items: Vec<&str> = bodies.iter().map(|body| body.json.as_str()).collect();
+        format!("{{\"items\":[{}]}}", items.join(","))
+    }
+}
+
+/// Tells values apart: 32 hexadecimal digits of everything that is sent but the user.
+pub fn digest(value: &SessionValue, revision: Revision) -> String {
+    format!("{:032x}", fnv1a_128(json(value, revision, None).as_bytes()))
+}
+
+fn json(value: &SessionValue, revision: Revision, user: Option<String>) -> String {
+    serde_json::to_string(&Item::new(value, revision, user)).expect("strings and numbers can be written")
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    session_data: SessionData<'a>,
+    daily_data: Vec<CellData<'a>>,
+}
+
+#[derive(Serialize)]
+struct SessionData<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    session_id: &'a str,
+    revision: u64,
+    input_tokens: u64,
+    output_tokens: u64,
+    cache_creation_tokens: u64,
+    cache_creation_1h_tokens: u64,
+    cache_read_tokens: u64,
+    thinking_tokens: u64,
+    message_count: u64,
+    web_search_requests: u64,
+    unpriced_messages: u64,
+    unpriced_tokens: u64,
+    incomplete_messages: u64,
+    session_started_at: String,
+    last_message_at: String,
+    estimated_cost_usd: String,
+    model_used: &'a str,
+}
+
+#[derive(Serialize)]
+struct CellData<'a> {
+    usage_date: String,
+    model: &'a str,
+    daily_input_tokens: u64,
+    daily_output_tokens: u64,
+    daily_cache_creation_tokens: u64,
+    daily_cache_creation_1h_tokens: u64,
+    daily_cache_read_tokens: u64,
+    daily_thinking_tokens: u64,
+    daily_message_count: u64,
+    daily_web_search_requests: u64,
+    daily_unpriced_messages: u64,
+    daily_unpriced_tokens: u64,
+    daily_incomplete_messages: u64,
+    daily_cost_usd: String,
+}
+
+impl<'a> Item<'a> {
+    fn new(value: &'a SessionValue, revision: Revision, user: Option<String>) -> Self {
+        let Totals { tokens, thinking, messages, web_searches, unpriced, unpriced_tokens, incomplete, cost } =
+            value.totals;
+        let session_data = SessionData {
+            user_id: user,
+            session_id: &value.session,
+            revision: revision.number(),
+            input_tokens: tokens.input,
+            output_tokens: tokens.output,
+            cache_creation_tokens: tokens.cache_write(),
+            cache_creation_1h_tokens: tokens.cache_write_1h,
+            cache_read_tokens: tokens.cache_read,
+            thinking_tokens: thinking,
+            message_count: messages,
+            web_search_requests: web_searches,
+            unpriced_messages: unpriced,
+            unpriced_tokens,
+            incomplete_messages: incomplete,
+            session_started_at: value.started_at.to_rfc3339(),
+            last_message_at: value.last_at.to_rfc3339(),
+            estimated_cost_usd: cost.to_string(),
+            model_used: &value.model,
+        };
+        Self { session_data, daily_data: value.cells.iter().map(CellData::new).collect() }
+    }
+}
+
+impl<'a> CellData<'a> {
+    fn new(cell: &'a DayCell) -> Self {
+        let Totals { tokens, thinking, messages, web_searches, unpriced, unpriced_tokens, incomplete, cost } =
+            cell.totals;
+        Self {
+            usage_date: cell.day.to_string(),
+            model: &cell.model,
+            daily_input_tokens: tokens.input,
+            daily_output_tokens: tokens.output,
+            daily_cache_creation_tokens: tokens.cache_write(),
+            daily_cache_creation_1h_tokens: tokens.cache_write_1h,
+            daily_cache_read_tokens: tokens.cache_read,
+            daily_thinking_tokens: thinking,
+            daily_message_count: messages,
+            daily_web_search_requests: web_searches,
+            daily_unpriced_messages: unpriced,
+            daily_unpriced_tokens: unpriced_tokens,
+            daily_incomplete_messages: incomplete,
+            daily_cost_usd: cost.to_string(),
+        }
+    }
+}
+
+/// Columns of a total in `token_usage_sessions` and `token_usage_session_days`. The cost is asked for as
+/// text: it has more digits than a JSON number is sure to keep.
+pub(super) const TOTALS_COLUMNS: &str = "input_tokens,output_tokens,cache_creation_tokens,\
+     cache_creation_1h_tokens,cache_read_tokens,thinking_tokens,message_count,web_search_requests,\
+     unpriced_messages,unpriced_tokens,incomplete_messages,cost:estimated_cost_usd::text";
+
+/// Columns of a total in `token_usage_daily`, under the same names.
+pub(super) const DAILY_COLUMNS: &str = "usage_date,input_tokens:daily_input_tokens,\
+     output_tokens:daily_output_tokens,cache_creation_tokens:daily_cache_creation_tokens,\
+     cache_creation_1h_tokens:daily_cache_creation_1h_tokens,cache_read_tokens:daily_cache_read_tokens,\
+     thinking_tokens:daily_thinking_tokens,message_count:daily_message_count,\
+     web_search_requests:daily_web_search_requests,unpriced_messages:daily_unpriced_messages,\
+     unpriced_tokens:daily_unpriced_tokens,incomplete_messages:daily_incomplete_messages,\
+     cost:daily_cost_usd::text";
+
+/// A total as a row has it.
+#[derive(Deserialize)]
+pub(super) struct TotalsRow {
+    input_tokens: u64,
+    output_tokens: u64,
+    cache_creation_tokens: u64,
+    cache_creation_1h_tokens: u64,
+    cache_read_tokens: u64,
+    thinking_tokens: u64,
+    message_count: u64,
+    web_search_requests: u64,
+    unpriced_messages: u64,
+    unpriced_tokens: u64,
+    incomplete_messages: u64,
+    cost: String,
+}
+
+/// A row of `token_usage_sessions`.
+#[derive(Deserialize)]
+pub(super) struct SessionRow {
+    pub(super) session_id: String,
+    pub(super) revision: u64,
+    pub(super) session_started_at: String,
+    pub(super) last_message_at: Option<String>,
+    pub(super) model_used: String,
+    #[serde(flatten)]
+    pub(super) totals: TotalsRow,
+}
+
+/// A row of `token_usage_session_days`.
+#[derive(Deserialize)]
+pub(super) struct CellRow {
+    pub(super) session_id: String,
+    pub(super) model: String,
+    #[serde(flatten)]
+    pub(super) day: DayRow,
+}
+
+/// A row of `token_usage_daily`, and the part of a cell that is like it.
+#[derive(Deserialize)]
+pub(super) struct DayRow {
+    usage_date: String,
+    #[serde(flatten)]
+    pub(super) totals: TotalsRow,
+}
+
+impl TotalsRow {
+    /// The totals; none where a cost is no number of picodollars or a part exceeds its whole.
+    pub(super) fn totals(&self) -> Option<Totals> {
+        let one_hour = self.cache_creation_1h_tokens;
+        Some(Totals {
+            tokens: TokenCounts {
+                input: self.input_tokens,
+                output: self.output_tokens,
+                cache_write_5m: self.cache_creation_tokens.checked_sub(one_hour)?,
+                cache_write_1h: one_hour,
+                cache_read: self.cache_read_tokens,
+            },
+            thinking: self.thinking_tokens,
+            messages: self.message_count,
+            web_searches: self.web_search_requests,
+            unpriced: self.unpriced_messages,
+            unpriced_tokens: self.unpriced_tokens,
+            incomplete: self.incomplete_messages,
+            cost: cost(&self.cost)?,
+        })
+    }
+}
+
+/// A session as the server has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The rules that it was counted by; 0 for callers that name none.
+    pub revision: u64,
+    /// Its value. Sums are the server's: nothing here checks that the cells add up.
+    pub value: SessionValue,
+}
+
+impl SessionRow {
+    /// The session with its cells, sorted; none where a row is not as the contract says.
+    pub(super) fn with_cells(self, cells: &[&CellRow]) -> Option<Stored> {
+        let started_at = UnixMillis::parse(&self.session_started_at)?;
+        let mut cells = cells.iter().map(|cell| cell.cell()).collect::<Option<Vec<_>>>()?;
+        cells.sort_by(|a, b| (a.day, &a.model).cmp(&(b.day, &b.model)));
+        let last_at = self.last_message_at.as_deref().map_or(Some(started_at), UnixMillis::parse)?;
+        let totals = self.totals.totals()?;
+        let value = SessionValue {
+            session: self.session_id,
+            totals,
+            started_at,
+            last_at,
+            model: self.model_used,
+            cells,
+        };
+        Some(Stored { revision: self.revision, value })
+    }
+}
+
+impl CellRow {
+    fn cell(&self) -> Option<DayCell> {
+        let (day, totals) = self.day.totals()?;
+        Some(DayCell { day, model: self.model.clone(), totals })
+    }
+}
+
+impl DayRow {
+    /// The day and its totals; none where the row is not as the contract says.
+    pub(super) fn totals(&self) -> Option<(NaiveDate, Totals)> {
+        Some((self.usage_date.parse().ok()?, self.totals.totals()?))
+    }
+}
+
+/// Dollars in decimal to picodollars, exactly or not at all.
+fn cost(text: &str) -> Option<Usd> {
+    let decimal: Decimal = text.parse().ok()?;
+    let normal = decimal.normalize();
+    let missing = COST_SCALE.checked_sub(normal.scale())?;
+    normal.mantissa().checked_mul(10_i128.checked_pow(missing)?).map(Usd)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(in crate::publish) fn user() -> UserId {
+        UserId::parse("3dfb3580-b7c4-4da3-8d9e-b9775c216f7e").expect("a user")
+    }
+
+    fn totals(seed: u64) -> Totals {
+        Totals {
+            tokens: TokenCounts::from_array([seed, seed * 2, seed * 3, seed * 4, seed * 5]),
+            thinking: seed,
+            messages: seed,
+            web_searches: 1,
+            unpriced: 1,
+            unpriced_tokens: seed * 7,
+            incomplete: 2,
+            cost: Usd(i128::from(seed) * 1_000_000_001),
+        }
+    }
+
+    pub(in crate::publish) fn value(session: &str, seed: u64) -> SessionValue {
+        let day = |day| NaiveDate::from_ymd_opt(2026, 8, day).expect("a day");
+        let cell =
+            |on: u32, model: &str| DayCell { day: day(on), model: model.to_owned(), totals: totals(seed) };
+        let mut sum = totals(seed);
+        sum += totals(seed);
+        SessionValue {
+            session: session.to_owned(),
+            totals: sum,
+            started_at: UnixMillis(1_787_228_502_909),
+            last_at: UnixMillis(1_787_228_502_910),
+            model: "claude-opus-5".to_owned(),
+            cells: vec![cell(20, "claude-haiku-5"), cell(21, "claude-opus-5")],
+        }
+    }
+
+    #[test]
+    fn a_body_is_as_the_contract_has_it() {
+        let body = Body::new(&value("s-1", 10), Revision::new(1, 1, 0), user());
+        insta::assert_snapshot!(body.json.replace(",\"", ",\n\""));
+        assert_eq!(
+            Body::batch(&[body.clone(), body.clone()]),
+            format!(r#"{{"items":[{0},{0}]}}"#, body.json)
+        );
+    }
+
+    #[test]
+    fn the_digest_is_of_the_value_and_the_rules_and_not_of_the_user() {
+        let (revision, other_rules) = (Revision::new(1, 1, 0), Revision::new(1, 2, 0));
+        let body = Body::new(&value("s-1", 10), revision, user());
+        assert_eq!(body.digest.len(), 32);
+        let somebody = UserId::parse("11111111-1111-4111-8111-111111111111").expect("a user");
+        let theirs = Body::new(&value("s-1", 10), revision, somebody);
+        assert!(theirs.digest == body.digest && theirs.json != body.json);
+        assert_ne!(digest(&value("s-1", 10), other_rules), body.digest);
+        assert_ne!(digest(&value("s-1", 11), revision), body.digest);
+        let mut moved = value("s-1", 10);
+        moved.cells.swap(0, 1);
+        assert_ne!(digest(&moved, revision), body.digest);
+    }
+
+    #[test]
+    fn costs_are_read_exactly_or_not_at_all() {
+        for (text, pico) in [
+            ("0", Some(0)),
+            ("0.000000000000", Some(0)),
+            ("0.000000000001", Some(1)),
+            ("1757225.074070000000", Some(1_757_225_074_070_000_000)),
+            ("0.0000000000001", None),
+            ("NaN", None),
+            ("", None),
+        ] {
+            assert_eq!(cost(text), pico.map(Usd), "{text}");
+        }
+    }
+
+    fn row(totals: &Totals) -> String {
+        format!(
+            r#""input_tokens":{},"output_tokens":{},"cache_creation_tokens":{},"cache_creation_1h_tokens":{},
+               "cache_read_tokens":{},"thinking_tokens":{},"message_count":{},"web_search_requests":{},
+               "unpriced_messages":{},"unpriced_tokens":{},"incomplete_messages":{},"cost":"{}""#,
+            totals.tokens.input,
+            totals.tokens.output,
+            totals.tokens.cache_write(),
+            totals.tokens.cache_write_1h,
+            totals.tokens.cache_read,
+            totals.thinking,
+            totals.messages,
+            totals.web_searches,
+            totals.unpriced,
+            totals.unpriced_tokens,
+            totals.incomplete,
+            totals.cost
+        )
+    }
+
+    proptest! {
+        /// What the server has to do with a body, done here: the columns have the body's values.
+        #[test]
+        fn rows_give_back_the_value(seed in 0_u64..1 << 40, name in "\\PC{1,20}") {
+            let sent = value(&name, seed);
+            let cells: Vec<CellRow> = sent.cells.iter().rev().map(|cell| {
+                let name = serde_json::to_string(&name).unwrap();
+                let text = format!(
+                    r#"{{"session_id":{name},"usage_date":"{}","model":"{}",{}}}"#,
+                    cell.day, cell.model, row(&cell.totals)
+                );
+                serde_json::from_str(&text).unwrap()
+            }).collect();
+            let text = format!(
+                r#"{{"session_id":{},"revision":7,"session_started_at":"2026-08-20T10:21:42.909+00:00",
+                    "last_message_at":"2026-08-20T12:21:42.91+02:00","model_used":"{}",{}}}"#,
+                serde_json::to_string(&name).unwrap(), sent.model, row(&sent.totals)
+            );
+            let session: SessionRow = serde_json::from_str(&text).unwrap();
+            let stored = session.with_cells(&cells.iter().collect::<Vec<_>>()).unwrap();
+            let expected = SessionValue {
+                started_at: UnixMillis::parse("2026-08-20T10:21:42.909Z").unwrap(),
+                last_at: UnixMillis::parse("2026-08-20T10:21:42.910Z").unwrap(),
+                ..sent
+            };
+            prop_assert_eq!(stored, Stored { revision: 7, value: expected });
+        }
+    }
+}
