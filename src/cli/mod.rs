@@ -4,6 +4,7 @@
 //! Results go to stdout, everything else to stderr. `anyhow` is used here and nowhere below: this is where
 //! errors of all modules meet, to be told once, by [`exit::report`].
 
+pub mod check;
 pub mod completions;
 mod engine;
 mod errors;
@@ -13,6 +14,8 @@ pub mod global;
 pub mod man;
 pub mod output;
 pub mod prices;
+mod publishing;
+pub mod reassign;
 pub mod report;
 mod report_help;
 pub mod run;
@@ -72,6 +75,10 @@ pub enum Command {
     Prices(prices::PricesArgs),
     /// Show how a response or a session was counted and priced, line by line and term by term
     Explain(explain::ExplainArgs),
+    /// Say what is right and what is wrong: folders, ledger, prices, Supabase; change nothing
+    Check(check::CheckArgs),
+    /// Say to whom the ledger belongs, or give it to the configured user
+    Reassign(reassign::ReassignArgs),
     /// Print the SQL that sets a Supabase project up
     Schema(schema::SchemaArgs),
     /// Print the completion script of a shell
@@ -122,6 +129,8 @@ impl Cli {
             Some(Command::Explain(args)) => explain::run(args, settings),
             Some(Command::Completions(args)) => completions::run(args),
             Some(Command::Man(args)) => man::run(args),
+            Some(Command::Check(args)) => check::run(args, settings),
+            Some(Command::Reassign(args)) => reassign::run(args, settings),
             Some(Command::Schema(args)) => schema::run(args),
         }
     }

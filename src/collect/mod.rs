@@ -14,6 +14,7 @@ mod reading;
 mod tests;
 
 pub use pass::{Collector, PassSummary, Progress};
+pub use plan::is_taken_in;
 pub use pricing::TablePricing;
 pub use reading::FileReport;
 

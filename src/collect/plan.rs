@@ -73,6 +73,17 @@ impl Cursors {
     }
 }
 
+/// True where everything that `found` held when it was found has been read: `cursor` is that of the file
+/// under its name, if any.
+pub fn is_taken_in(found: &FoundFile, cursor: Option<&Cursor>) -> bool {
+    let stat = file_stat(&found.metadata);
+    cursor.is_some_and(|cursor| {
+        cursor.stat.same_file(&stat)
+            && cursor.stat.size >= stat.size
+            && cursor.stat.modified_ns >= stat.modified_ns
+    })
+}
+
 /// The first folder below the root that the file is in: the project's, in Claude Code's spelling.
 fn folder_below(roots: &[PathBuf], path: &Path) -> String {
     let below = roots.iter().find_map(|root| path.strip_prefix(root).ok()).unwrap_or(path);

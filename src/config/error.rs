@@ -58,7 +58,7 @@ pub enum ConfigError {
     #[error("{error}")]
     Publish {
         /// What is wrong with it.
-        error: PublishSettingError,
+        error: Box<PublishSettingError>,
         /// The app on fly.io that this process runs in: what to type depends on it.
         fly_app: Option<String>,
     },

@@ -114,7 +114,7 @@ pub(super) fn absolute(path: PathBuf) -> PathBuf {
 pub(super) fn parse(text: &str, path: &Path, environment: &Environment) -> Result<FileSettings, ConfigError> {
     let table: Table = text.parse().map_err(|error| ConfigError::FileSyntax {
         path: path.to_owned(),
-        source: without_keys(error, text),
+        source: Box::new(without_keys(error, text)),
     })?;
     let mut leaves = BTreeMap::new();
     flatten("", table, &mut leaves);
@@ -148,9 +148,9 @@ pub(super) fn parse(text: &str, path: &Path, environment: &Environment) -> Resul
 }
 
 /// The parser's own words quote a line of the file; a key that stands there is not shown.
-fn without_keys(mut error: toml::de::Error, text: &str) -> Box<toml::de::Error> {
+fn without_keys(mut error: toml::de::Error, text: &str) -> toml::de::Error {
     error.set_input(Some(&value::hide_keys(text)));
-    Box::new(error)
+    error
 }
 
 /// True for the name of a table such as `log`.

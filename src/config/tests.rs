@@ -117,7 +117,7 @@ fn nothing_said_gives_the_defaults() {
             max_line_bytes: 16_777_216,
             publish: PublishSettings::gather(
                 &sandbox.environment_with(Home::Unknown),
-                &Default::default(),
+                &publish::FilePublish::default(),
                 None
             ),
             config_file: None,

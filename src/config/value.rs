@@ -83,7 +83,11 @@ pub(super) fn hide_keys(text: &str) -> String {
         let (before, from) = rest.split_at(start);
         let (word, after) = from.split_at(from.find(|c| !is_of_word(c)).unwrap_or(from.len()));
         shown.push_str(before);
-        shown.push_str(&if word.split('.').any(looks_like_key) { "*".repeat(word.len()) } else { word.to_owned() });
+        shown.push_str(&if word.split('.').any(looks_like_key) {
+            "*".repeat(word.len())
+        } else {
+            word.to_owned()
+        });
         rest = after;
     }
     shown

@@ -7,11 +7,13 @@
 //! its ledger is deleted or damaged.
 
 mod follow;
+mod once;
 mod pending;
 mod worker;
 
 pub(crate) use follow::tell_report;
 pub use follow::{Daemon, OnReady, Process, Reload, Reloaded};
+pub use once::block_on;
 
 /// Why the daemon could not start, or not go on.
 #[derive(Debug, thiserror::Error)]

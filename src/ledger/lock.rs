@@ -124,6 +124,22 @@ impl LedgerLock {
         Ok(lock)
     }
 
+    /// Who holds the lock of the ledger in `folder`, if anybody does; unlike taking it, leaves no trace.
+    pub fn holder(folder: &Path) -> Result<Option<Holder>, LockError> {
+        let path = folder.join(LOCK_FILE);
+        let failed = |source| LockError::File { path: path.clone(), source };
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(failed(source)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(read_holder(&mut file))),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
     /// Tells readers how far the holder has come with what. It only advises them, so that a note which
     /// cannot be written (a full disk) is no failure.
     pub fn announce(&self, activity: Activity, subject: u64) {

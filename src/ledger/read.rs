@@ -205,29 +205,39 @@ fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
     }
 }
 
+impl LedgerReader {
+    /// Where reading goes on, for every file that was ever read.
+    pub fn cursors(&self) -> Result<Vec<(PathBuf, Cursor)>, LedgerError> {
+        read_cursors(&self.connection)
+    }
+}
+
 impl Ledger {
     /// Where reading goes on, for every file that was ever read.
     pub fn cursors(&self) -> Result<Vec<(PathBuf, Cursor)>, LedgerError> {
-        let mut statement = self
-            .connection
-            .prepare("SELECT path, device, inode, size, modified_ns, offset, head, tail FROM file")?;
-        let cursors = statement.query_map([], |row| {
-            let stat = FileStat {
-                device: row.get::<_, i64>(1)?.cast_unsigned(),
-                inode: row.get::<_, i64>(2)?.cast_unsigned(),
-                size: count(row.get(3)?),
-                modified_ns: row.get(4)?,
-            };
-            let cursor = Cursor {
-                stat,
-                offset: count(row.get(5)?),
-                head: row.get::<_, i64>(6)?.cast_unsigned(),
-                tail: row.get::<_, i64>(7)?.cast_unsigned(),
-            };
-            Ok((read_path(row, 0)?, cursor))
-        })?;
-        Ok(cursors.collect::<Result<_, _>>()?)
+        read_cursors(&self.connection)
     }
+}
+
+fn read_cursors(connection: &Connection) -> Result<Vec<(PathBuf, Cursor)>, LedgerError> {
+    let mut statement =
+        connection.prepare("SELECT path, device, inode, size, modified_ns, offset, head, tail FROM file")?;
+    let cursors = statement.query_map([], |row| {
+        let stat = FileStat {
+            device: row.get::<_, i64>(1)?.cast_unsigned(),
+            inode: row.get::<_, i64>(2)?.cast_unsigned(),
+            size: count(row.get(3)?),
+            modified_ns: row.get(4)?,
+        };
+        let cursor = Cursor {
+            stat,
+            offset: count(row.get(5)?),
+            head: row.get::<_, i64>(6)?.cast_unsigned(),
+            tail: row.get::<_, i64>(7)?.cast_unsigned(),
+        };
+        Ok((read_path(row, 0)?, cursor))
+    })?;
+    Ok(cursors.collect::<Result<_, _>>()?)
 }
 
 fn read_path(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<PathBuf> {

@@ -139,11 +139,11 @@ pub enum PublishSettingError {
     #[error("{place} is {configured}, but {token} is a token of the user {user}")]
     OtherUser {
         /// Where the user was said.
-        place: Place,
+        place: String,
         /// The user that was said.
         configured: UserId,
         /// Where the token was said.
-        token: Place,
+        token: String,
         /// Its user.
         user: UserId,
     },

@@ -88,7 +88,7 @@ impl PublishSettings {
         let Some(reason) = self.reason() else { return Ok(None) };
         self.options(&reason)
             .map(Some)
-            .map_err(|error| ConfigError::Publish { error, fly_app: self.fly_app.clone() })
+            .map_err(|error| ConfigError::Publish { error: Box::new(error), fly_app: self.fly_app.clone() })
     }
 
     /// What says that somebody wants to publish. A user, a publishable key or a token alone do not: other
@@ -190,9 +190,12 @@ fn as_user(
     KeyChoice::publishable(publishable.text()).map_err(wrong(publishable))?;
     let (key, user) = KeyChoice::user(publishable.text(), token.text()).map_err(wrong(token))?;
     match configured {
-        Some((configured, place)) if configured != user => {
-            Err(PublishSettingError::OtherUser { place, configured, token: token.place.clone(), user })
-        }
+        Some((configured, place)) if configured != user => Err(PublishSettingError::OtherUser {
+            place: place.to_string(),
+            configured,
+            token: token.place.to_string(),
+            user,
+        }),
         _ => Ok((key, user)),
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Name {
     pub(super) variable: &'static str,
     /// Names a file that holds the value.
     pub(super) file_variable: &'static str,
-    /// A file below `$CREDENTIALS_DIRECTORY` (systemd's LoadCredential=).
+    /// A file below `$CREDENTIALS_DIRECTORY` (systemd's `LoadCredential=`).
     pub(super) credential: &'static str,
 }
 

@@ -1,0 +1,13 @@
+//! A future to its end, for commands that end by themselves.
+
+use super::DaemonError;
+use std::future::Future;
+
+/// Runs one future on a runtime of its own, on this thread. Signals do what they usually do.
+pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, DaemonError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| DaemonError::SetUp { what: "the runtime", source })?;
+    Ok(runtime.block_on(future))
+}
