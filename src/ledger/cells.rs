@@ -3,11 +3,12 @@
 //! Invariant: a cell equals the sum of what the responses of its session, quarter and model contribute;
 //! `rebuild` computes the same from nothing.
 
-use super::LedgerError;
 use super::row::{Row, read_tokens, sql_count};
+use super::{LedgerError, write};
 use crate::domain::{Quarter, TokenCounts, UnixMillis};
 use rusqlite::{Connection, OptionalExtension, params};
 use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
 
 /// Picodollars in a dollar: sums are kept as dollars and a remainder, so that none can overflow.
 pub(super) const PICODOLLARS: i128 = 1_000_000_000_000;
@@ -20,13 +21,14 @@ struct Key {
 }
 
 /// What is to be added to a cell; negative where a response was corrected.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Sums {
     tokens: [i64; 5],
     thinking: i64,
     messages: i64,
     web_searches: i64,
     unpriced: i64,
+    unpriced_tokens: i64,
     incomplete: i64,
     cost: i128,
 }
@@ -40,6 +42,7 @@ impl Sums {
         self.messages += sign * other.messages;
         self.web_searches += sign * other.web_searches;
         self.unpriced += sign * other.unpriced;
+        self.unpriced_tokens += sign * other.unpriced_tokens;
         self.incomplete += sign * other.incomplete;
         self.cost += i128::from(sign) * other.cost;
     }
@@ -93,34 +96,46 @@ impl Cells {
         }
     }
 
-    /// Adds the differences to the table. The rows of responses have been written before.
+    /// Adds the differences to the table, and tells the sessions whose cells are others now. The rows of
+    /// responses have been written before.
     pub(super) fn write(self, sql: &Connection) -> Result<(), LedgerError> {
         let mut deltas: Vec<_> = self.0.into_iter().collect();
         deltas.sort_unstable_by_key(|(key, _)| *key);
         let mut unsure = FxHashMap::default();
+        let mut changed = BTreeSet::new();
         for (key, delta) in deltas {
             let stored = read_cell(sql, key)?;
             let (mut sums, span) = stored.map_or((Sums::default(), None), |(sums, span)| (sums, Some(span)));
             sums.add(&delta.sums, 1);
             if sums.is_nothing() {
-                sql.prepare_cached("DELETE FROM cell WHERE session = ?1 AND quarter = ?2 AND model = ?3")?
-                    .execute([key.session, key.quarter, key.model])?;
+                if stored.is_some() {
+                    delete_cell(sql, key)?;
+                    changed.insert(key.session);
+                }
                 continue;
             }
             let at_edge = |(left, span): ((i64, i64), (i64, i64))| left.0 <= span.0 || left.1 >= span.1;
-            if delta.left.zip(span).is_some_and(at_edge) {
-                unsure.insert(key, None);
-            }
+            let is_unsure = delta.left.zip(span).is_some_and(at_edge);
             let span = match (span, delta.span) {
+                (Some(span), _) if is_unsure => span,
                 (Some(span), Some((first, last))) => widened(Some(widened(Some(span), first)), last),
                 (known, new) => {
                     let start = Quarter(key.quarter).start().0;
                     known.or(new).unwrap_or((start, start))
                 }
             };
-            write_cell(sql, key, &sums, span)?;
+            if is_unsure {
+                unsure.insert(key, None);
+            }
+            if stored != Some((sums, span)) {
+                write_cell(sql, key, &sums, span)?;
+                changed.insert(key.session);
+            }
         }
-        if unsure.is_empty() { Ok(()) } else { write_spans(sql, unsure) }
+        if !unsure.is_empty() {
+            write_spans(sql, unsure, &mut changed)?;
+        }
+        write::raise_stamps(sql, &changed)
     }
 }
 
@@ -139,6 +154,7 @@ fn contributions(row: &Row) -> Vec<(Key, Sums)> {
         messages: 1,
         web_searches: sql_count(row.web_searches),
         unpriced: i64::from(row.cost.is_none()),
+        unpriced_tokens: unpriced_tokens(row.tokens, row.cost),
         incomplete: i64::from(!row.has(super::row::flag::FINAL)),
         cost: i128::from(row.cost.unwrap_or(0)),
     };
@@ -146,6 +162,7 @@ fn contributions(row: &Row) -> Vec<(Key, Sums)> {
         let sums = Sums {
             tokens: sql_tokens(part.tokens),
             unpriced: i64::from(part.cost.is_none()),
+            unpriced_tokens: unpriced_tokens(part.tokens, part.cost),
             cost: i128::from(part.cost.unwrap_or(0)),
             ..Sums::default()
         };
@@ -159,11 +176,16 @@ fn sql_tokens(tokens: TokenCounts) -> [i64; 5] {
     tokens.as_array().map(sql_count)
 }
 
+/// The tokens of a call, unless it has a price.
+fn unpriced_tokens(tokens: TokenCounts, cost: Option<i64>) -> i64 {
+    if cost.is_none() { sql_count(tokens.total()) } else { 0 }
+}
+
 fn read_cell(sql: &Connection, key: Key) -> Result<Option<StoredCell>, LedgerError> {
     let cell = sql
         .prepare_cached(
             "SELECT input, output, cache_write_5m, cache_write_1h, cache_read, thinking, messages, web_searches, \
-             unpriced, incomplete, cost_dollars, cost_picodollars, first_at, last_at \
+             unpriced, incomplete, cost_dollars, cost_picodollars, first_at, last_at, unpriced_tokens \
              FROM cell WHERE session = ?1 AND quarter = ?2 AND model = ?3",
         )?
         .query_row([key.session, key.quarter, key.model], |row| {
@@ -173,6 +195,7 @@ fn read_cell(sql: &Connection, key: Key) -> Result<Option<StoredCell>, LedgerErr
                 messages: row.get(6)?,
                 web_searches: row.get(7)?,
                 unpriced: row.get(8)?,
+                unpriced_tokens: row.get(14)?,
                 incomplete: row.get(9)?,
                 cost: join_cost(row.get(10)?, row.get(11)?),
             };
@@ -187,7 +210,7 @@ fn write_cell(sql: &Connection, key: Key, sums: &Sums, span: (i64, i64)) -> Resu
     let (dollars, picodollars) = split_cost(sums.cost);
     sql.prepare_cached(
         "INSERT OR REPLACE INTO cell VALUES \
-         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?
     .execute(params![
         key.session,
@@ -207,13 +230,27 @@ fn write_cell(sql: &Connection, key: Key, sums: &Sums, span: (i64, i64)) -> Resu
         picodollars,
         span.0,
         span.1,
+        sums.unpriced_tokens,
+    ])?;
+    Ok(())
+}
+
+fn delete_cell(sql: &Connection, key: Key) -> Result<(), LedgerError> {
+    sql.prepare_cached("DELETE FROM cell WHERE session = ?1 AND quarter = ?2 AND model = ?3")?.execute([
+        key.session,
+        key.quarter,
+        key.model,
     ])?;
     Ok(())
 }
 
 /// Finds the first and last response of cells anew. Reads all responses, once a transaction: needed only
 /// when one moved out of a cell, because an earlier line or its original session turned up later.
-fn write_spans(sql: &Connection, mut spans: FxHashMap<Key, Option<(i64, i64)>>) -> Result<(), LedgerError> {
+fn write_spans(
+    sql: &Connection,
+    mut spans: FxHashMap<Key, Option<(i64, i64)>>,
+    changed: &mut BTreeSet<i64>,
+) -> Result<(), LedgerError> {
     let mut statement = sql.prepare_cached(
         "SELECT session, first_at, model FROM response UNION ALL \
          SELECT session, first_at, coalesce(part.model, r.model) \
@@ -230,11 +267,13 @@ fn write_spans(sql: &Connection, mut spans: FxHashMap<Key, Option<(i64, i64)>>) 
         }
     }
     let mut update = sql.prepare_cached(
-        "UPDATE cell SET first_at = ?4, last_at = ?5 WHERE session = ?1 AND quarter = ?2 AND model = ?3",
+        "UPDATE cell SET first_at = ?4, last_at = ?5 WHERE session = ?1 AND quarter = ?2 AND model = ?3 \
+         AND (first_at <> ?4 OR last_at <> ?5)",
     )?;
     for (key, span) in spans {
-        if let Some((first, last)) = span {
-            update.execute([key.session, key.quarter, key.model, first, last])?;
+        let Some((first, last)) = span else { continue };
+        if update.execute([key.session, key.quarter, key.model, first, last])? > 0 {
+            changed.insert(key.session);
         }
     }
     Ok(())

@@ -2,15 +2,18 @@
 //!
 //! Constraints: a line is counted when the transaction that holds its cursor is durable, not before;
 //! facts and cursor commit together. Nothing is ever subtracted because a log file vanished. One
-//! process writes, held off from others by a lock file; readers use connections of their own.
+//! process counts, held off from others by a lock file; readers use connections of their own. What became
+//! of publishing is written beside it, in transactions of a connection of its own.
 //! Owns: SQL and table names; nothing outside knows a table. Refuses: a ledger of a newer tallyd, a
 //! database that is none. Fails with [`LedgerError`]; a failed transaction leaves everything as it was.
 
 mod cells;
 mod ingest;
 mod lock;
+mod meta;
 mod names;
 mod open;
+mod outbox;
 mod pending;
 mod read;
 mod reprice;
@@ -23,6 +26,10 @@ mod write;
 pub use ingest::{Change, FileUpdate, IngestSummary, SeenAccount, SeenFault, SeenLine};
 pub use lock::{Activity, Holder, LedgerLock, LockError};
 pub use open::Ledger;
+pub use outbox::{
+    Acknowledged, Backlog, Begun, NotedRefusal, Offer, Offered, Outbox, Parked, PublishNote, Reassign,
+    Waiting,
+};
 pub use read::{LedgerReader, ResponseRecord, SightingRecord};
 pub use schema::SCHEMA_VERSION;
 

@@ -1,9 +1,12 @@
 //! Responses as they are being merged in memory, before one transaction writes them.
+//!
+//! What was offered for publishing keeps the session and the time that it was offered under: a value that
+//! another database may have by now would otherwise have to shrink there. Such a response can still grow.
 
-use super::LedgerError;
 use super::names::Names;
 use super::row::{COLUMNS, Row};
-use crate::domain::{Chain, MessageKey, Response, ResponseLine};
+use super::{LedgerError, meta};
+use crate::domain::{Attribution, Chain, MessageKey, Response, ResponseLine, UnixMillis};
 use rusqlite::{Connection, OptionalExtension};
 use rustc_hash::FxHashMap;
 
@@ -16,8 +19,34 @@ pub(super) struct Pending {
     /// Its row as the ledger has it.
     pub(super) stored: Option<Row>,
     pub(super) response: Response,
+    /// Where it stays, whatever its lines say.
+    place: Option<Place>,
     /// It turned out to be the same response as this other one.
     pub(super) absorbed_by: Option<usize>,
+}
+
+/// What does not change any more of a response that was offered for publishing.
+#[derive(Clone, Debug)]
+struct Place {
+    first_at: UnixMillis,
+    attribution: Attribution,
+    time_is_guessed: bool,
+}
+
+impl Place {
+    fn of(response: &Response) -> Self {
+        Self {
+            first_at: response.first_at,
+            attribution: response.attribution.clone(),
+            time_is_guessed: response.time_is_guessed,
+        }
+    }
+
+    fn restore(self, response: &mut Response) {
+        response.first_at = self.first_at;
+        response.attribution = self.attribution;
+        response.time_is_guessed = self.time_is_guessed;
+    }
 }
 
 /// All responses of this transaction.
@@ -35,7 +64,10 @@ pub(super) struct PendingResponses {
 impl PendingResponses {
     pub(super) fn new(sql: &Connection) -> Result<Self, LedgerError> {
         let highest: Option<i64> = sql.query_row("SELECT MAX(id) FROM response", [], |row| row.get(0))?;
-        Ok(Self { next_id: highest.unwrap_or(0) + 1, ledger_is_empty: highest.is_none(), ..Self::default() })
+        // A number that was offered and then absorbed is not given out again.
+        let offered = meta::number(sql, meta::OFFERED)?;
+        let next_id = highest.max(offered).unwrap_or(0) + 1;
+        Ok(Self { next_id, ledger_is_empty: highest.is_none(), ..Self::default() })
     }
 
     /// Takes in one line; returns the position of its response.
@@ -120,6 +152,7 @@ impl PendingResponses {
             is_global,
             stored: None,
             response,
+            place: None,
             absorbed_by: None,
         })
     }
@@ -167,18 +200,23 @@ impl PendingResponses {
         condition: &str,
         value: &dyn rusqlite::ToSql,
     ) -> Result<Option<usize>, LedgerError> {
-        let mut statement =
-            sql.prepare_cached(&format!("SELECT {COLUMNS} FROM response WHERE {condition}"))?;
+        let mut statement = sql.prepare_cached(&format!(
+            "SELECT {COLUMNS}, id <= (SELECT offered FROM session AS s WHERE s.id = response.session) \
+             FROM response WHERE {condition}"
+        ))?;
         let mut rows = statement.query([value])?;
         let Some(row) = rows.next()? else { return Ok(None) };
+        let was_offered: bool = row.get(17)?;
         let row = Row::read(sql, row)?;
         let response = row.response(sql, names)?;
+        let place = was_offered.then(|| Place::of(&response));
         Ok(Some(self.add(Pending {
             id: row.id,
             message_id: row.message_id.clone(),
             is_global: row.has(super::row::flag::GLOBAL),
             stored: Some(row),
             response,
+            place,
             absorbed_by: None,
         })))
     }
@@ -194,9 +232,10 @@ impl PendingResponses {
         let (stays, goes) = if id_of(first) <= id_of(second) { (first, second) } else { (second, first) };
         if let Some(entry) = self.entries.get_mut(goes) {
             entry.absorbed_by = Some(stays);
-            let response = entry.response.clone();
+            let (response, place) = (entry.response.clone(), entry.place.take());
             if let Some(entry) = self.entries.get_mut(stays) {
                 entry.response.merge(response);
+                entry.place = entry.place.take().or(place);
             }
         }
         stays
@@ -216,9 +255,14 @@ impl PendingResponses {
     }
 
     /// All responses of the transaction, absorbed ones included, and the aliases they gained.
-    pub(super) fn finish(self) -> (Vec<Pending>, Vec<(String, i64)>) {
+    pub(super) fn finish(mut self) -> (Vec<Pending>, Vec<(String, i64)>) {
         let aliases =
             self.new_aliases.iter().map(|(alias, position)| (alias.clone(), self.id(*position))).collect();
+        for entry in &mut self.entries {
+            if let Some(place) = entry.place.take() {
+                place.restore(&mut entry.response);
+            }
+        }
         (self.entries, aliases)
     }
 }

@@ -2,14 +2,13 @@
 
 use super::cells::join_cost;
 use super::names::Names;
-use super::reprice::DIGEST;
 use super::row::{COLUMNS, Row, count, flag, read_tokens};
-use super::{LEDGER_FILE, Ledger, LedgerError, schema};
+use super::{LEDGER_FILE, Ledger, LedgerError, meta, schema};
 use crate::domain::{
     Cell, Cost, Cursor, FileStat, ModelKey, Picodollars, Quarter, Response, SessionInfo, SessionKey, Totals,
     UnixMillis, Usd,
 };
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row as SqlRow};
+use rusqlite::{Connection, OpenFlags, Row as SqlRow};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -75,11 +74,7 @@ impl LedgerReader {
 
     /// Names the price table that the costs in the ledger are by; `None` before anything was priced.
     pub fn price_digest(&self) -> Result<Option<String>, LedgerError> {
-        let digest = self
-            .connection
-            .query_row("SELECT value FROM meta WHERE key = ?1", [DIGEST], |row| row.get(0))
-            .optional()?;
-        Ok(digest)
+        meta::text(&self.connection, meta::PRICE_DIGEST)
     }
 
     /// All cells whose quarter hour begins in `[from, until)`.
@@ -90,11 +85,9 @@ impl LedgerReader {
     ) -> Result<Vec<Cell>, LedgerError> {
         let from = from.map_or(i64::MIN, |at| at.quarter().0);
         let until = until.map_or(i64::MAX, |at| UnixMillis(at.0.saturating_sub(1)).quarter().0);
-        let mut statement = self.connection.prepare(
-            "SELECT session, model, quarter, input, output, cache_write_5m, cache_write_1h, cache_read, thinking, \
-             messages, web_searches, unpriced, incomplete, cost_dollars, cost_picodollars, first_at, last_at \
-             FROM cell WHERE quarter BETWEEN ?1 AND ?2",
-        )?;
+        let mut statement = self
+            .connection
+            .prepare(&format!("SELECT {CELL_COLUMNS} FROM cell WHERE quarter BETWEEN ?1 AND ?2"))?;
         let cells = statement.query_map([from, until], read_cell)?;
         Ok(cells.collect::<Result<_, _>>()?)
     }
@@ -242,7 +235,11 @@ fn read_path(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<PathBuf> {
     Ok(PathBuf::from(OsStr::from_bytes(&bytes)))
 }
 
-fn read_cell(row: &SqlRow<'_>) -> rusqlite::Result<Cell> {
+/// The columns of `cell` that [`read_cell`] reads.
+pub(super) const CELL_COLUMNS: &str = "session, model, quarter, input, output, cache_write_5m, cache_write_1h, cache_read, thinking, messages, \
+     web_searches, unpriced, incomplete, cost_dollars, cost_picodollars, first_at, last_at, unpriced_tokens";
+
+pub(super) fn read_cell(row: &SqlRow<'_>) -> rusqlite::Result<Cell> {
     Ok(Cell {
         session: SessionKey(row.get(0)?),
         model: ModelKey(row.get(1)?),
@@ -253,7 +250,7 @@ fn read_cell(row: &SqlRow<'_>) -> rusqlite::Result<Cell> {
             messages: count(row.get(9)?),
             web_searches: count(row.get(10)?),
             unpriced: count(row.get(11)?),
-            unpriced_tokens: 0,
+            unpriced_tokens: count(row.get(17)?),
             incomplete: count(row.get(12)?),
             cost: Usd(join_cost(row.get(13)?, row.get(14)?)),
         },

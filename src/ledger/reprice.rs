@@ -2,11 +2,8 @@
 
 use super::cells::Cells;
 use super::row::{COLUMNS, Row};
-use super::{Ledger, LedgerError, Pricing, write};
-use rusqlite::{OptionalExtension, TransactionBehavior, params};
-
-/// The entry of `meta` that names the price table in force.
-pub(super) const DIGEST: &str = "price_digest";
+use super::{Ledger, LedgerError, Pricing, meta, write};
+use rusqlite::TransactionBehavior;
 
 impl Ledger {
     /// Reprices everything, in one transaction, unless the ledger was priced by the same table before.
@@ -14,8 +11,7 @@ impl Ledger {
     pub fn reprice(&mut self, pricing: &dyn Pricing) -> Result<Option<u64>, LedgerError> {
         let names = &mut self.names;
         let sql = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let digest: Option<String> =
-            sql.query_row("SELECT value FROM meta WHERE key = ?1", [DIGEST], |row| row.get(0)).optional()?;
+        let digest = meta::text(&sql, meta::PRICE_DIGEST)?;
         if digest.as_deref() == Some(pricing.digest()) {
             return Ok(None);
         }
@@ -37,7 +33,7 @@ impl Ledger {
             }
         }
         cells.write(&sql)?;
-        sql.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", params![DIGEST, pricing.digest()])?;
+        meta::set(&sql, meta::PRICE_DIGEST, Some(pricing.digest()))?;
         sql.commit()?;
         Ok(Some(changed))
     }

@@ -7,10 +7,11 @@ use super::LedgerError;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Marks a SQLite file as a tallyd ledger ("tlyd").
-const APPLICATION_ID: i32 = 0x746c_7964;
+pub(super) const APPLICATION_ID: i32 = 0x746c_7964;
 
 /// From nothing to version 1, from version 1 to 2, and so on.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001_counting.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("schema/0001_counting.sql"), include_str!("schema/0002_publishing.sql")];
 
 /// The schema version that this build writes.
 pub const SCHEMA_VERSION: usize = MIGRATIONS.len();

@@ -6,6 +6,7 @@ use super::ingest::{FileUpdate, SeenAccount, SeenFault};
 use super::names::Names;
 use super::row::{Row, part_kind_number, sql_count};
 use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 
 /// Writes where reading a file goes on; returns the file's number.
@@ -124,6 +125,15 @@ fn parts(sql: &Connection, row: &Row, before: Option<&Row>) -> Result<(), Ledger
 pub(super) fn costs(sql: &Connection, row: &Row) -> Result<(), LedgerError> {
     sql.prepare_cached("UPDATE response SET cost = ?2 WHERE id = ?1")?.execute(params![row.id, row.cost])?;
     parts(sql, row, Some(row))
+}
+
+/// Marks sessions as changed: what was published of them is out of date.
+pub(super) fn raise_stamps(sql: &Connection, sessions: &BTreeSet<i64>) -> Result<(), LedgerError> {
+    let mut statement = sql.prepare_cached("UPDATE session SET stamp = stamp + 1 WHERE id = ?1")?;
+    for session in sessions {
+        statement.execute([session])?;
+    }
+    Ok(())
 }
 
 /// One response turned out to be another: its row goes, its names and places point to the other.

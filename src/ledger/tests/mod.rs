@@ -3,6 +3,12 @@
 mod absorption;
 mod failure;
 mod folder;
+mod freezing;
+mod migration;
+mod outbox;
+mod outbox_owner;
+mod outbox_properties;
+mod outbox_race;
 mod places;
 mod properties;
 mod reprice;
@@ -40,6 +46,10 @@ impl Sandbox {
 
     fn reader(&self) -> LedgerReader {
         LedgerReader::open(self.folder.path()).unwrap()
+    }
+
+    fn outbox(&self) -> Outbox {
+        Outbox::open(self.folder.path()).unwrap()
     }
 
     fn ingest(&mut self, updates: Vec<FileUpdate>) -> IngestSummary {
@@ -143,6 +153,7 @@ fn contributions(known: &ResponseRecord) -> Vec<(String, Totals)> {
     let usage = &response.usage;
     let add = |mut totals: Totals, cost: Cost| {
         totals.unpriced += u64::from(cost == Cost::Unpriced);
+        totals.unpriced_tokens += if cost == Cost::Unpriced { totals.tokens.total() } else { 0 };
         totals.cost = cost.known().map_or(totals.cost, Into::into);
         totals
     };
