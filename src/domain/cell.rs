@@ -25,6 +25,8 @@ pub struct Totals {
     /// Calls (responses, or advisor, compaction and fallback calls inside one) without a price:
     /// their tokens are counted, their cost is in no sum.
     pub unpriced: u64,
+    /// Tokens of those calls, all kinds together.
+    pub unpriced_tokens: u64,
     /// Responses whose final output count never reached the log: `tokens.output` is a lower bound.
     pub incomplete: u64,
     /// The sum of all known costs.
@@ -45,6 +47,7 @@ impl AddAssign for Totals {
         self.messages += other.messages;
         self.web_searches += other.web_searches;
         self.unpriced += other.unpriced;
+        self.unpriced_tokens += other.unpriced_tokens;
         self.incomplete += other.incomplete;
         self.cost += other.cost;
     }

@@ -7,15 +7,19 @@
 mod cell;
 mod cursor;
 mod hash;
+mod identity;
 mod money;
+mod published;
 mod response;
 mod time;
 mod tokens;
 
 pub use cell::{Cell, ModelKey, SessionInfo, SessionKey, Totals};
 pub use cursor::{Cursor, FileStat};
-pub use hash::fnv1a;
+pub use hash::{fnv1a, fnv1a_128};
+pub use identity::{Destination, UserId};
 pub use money::{Cost, Picodollars, Usd};
+pub use published::{DayCell, Revision, SessionValue};
 pub use response::{
     Attribution, Chain, ClientAccount, ClientModelAccount, Geo, MessageKey, ModelName, Part, PartKind, Rank,
     Response, ResponseLine, Speed, Tier, Usage,

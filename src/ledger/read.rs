@@ -253,6 +253,7 @@ fn read_cell(row: &SqlRow<'_>) -> rusqlite::Result<Cell> {
             messages: count(row.get(9)?),
             web_searches: count(row.get(10)?),
             unpriced: count(row.get(11)?),
+            unpriced_tokens: 0,
             incomplete: count(row.get(12)?),
             cost: Usd(join_cost(row.get(13)?, row.get(14)?)),
         },

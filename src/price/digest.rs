@@ -1,18 +1,17 @@
 //! A short identity of what a table says, to see that prices changed.
 //!
 //! Not a defence against forgery: the owner of the table is the one who reads it. FNV-1a with 128 bits
-//! (parameters from <http://www.isthe.com/chongo/tech/comp/fnv/>) over a canonical text.
+//! over a canonical text.
 
 use super::model::{Dates, Model, Period};
 use super::rate::TokenRates;
+use crate::domain::fnv1a_128;
 use std::fmt::Write;
 
 /// Stands for the formula and the normalisation of names: raised when they change, so that what is
-/// priced already is priced anew.
+/// priced already is priced anew; `version` in `config/prices.toml` is raised with it, so that what is
+/// published already is replaced.
 const RULES: &str = "rules 1";
-
-const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
 
 /// The digest of a set of models: a function of the prices of every name, of nothing else.
 pub(super) fn of(models: &[Model]) -> String {
@@ -24,11 +23,7 @@ pub(super) fn of(models: &[Model]) -> String {
         })
         .collect();
     lines.sort();
-    format!("{:032x}", fnv1a(&format!("{RULES}\n{}", lines.join("\n"))))
-}
-
-fn fnv1a(text: &str) -> u128 {
-    text.bytes().fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME))
+    format!("{:032x}", fnv1a_128(format!("{RULES}\n{}", lines.join("\n")).as_bytes()))
 }
 
 fn canonical(model: &Model) -> String {
@@ -64,17 +59,4 @@ fn canonical_dates(dates: &Dates) -> String {
 
 fn canonical_rates(rates: &TokenRates) -> String {
     rates.as_array().map(|rate| rate.picodollars().to_string()).join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Vectors from the page that defines the hash.
-    #[test]
-    fn the_hash_is_fnv1a() {
-        assert_eq!(fnv1a(""), OFFSET);
-        assert_eq!(format!("{:032x}", fnv1a("a")), "d228cb696f1a8caf78912b704e4a8964");
-        assert_eq!(format!("{:032x}", fnv1a("foobar")), "343e1662793c64bf6f0d3597ba446f18");
-    }
 }

@@ -17,11 +17,13 @@ const PRICE: &str = "a decimal number in quotes, such as \"0.25\", or a whole nu
 const MULTIPLIER: &str = "a decimal number in quotes, such as \"1.1\", or a whole number; more than zero";
 const DATE: &str = "a UTC day, such as 2026-10-07";
 const NAME: &str = "the name of a model";
+const VERSION: &str = "a whole number from 1 to 99999999, such as the date 20261122";
 
 /// A whole file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    version: Option<Value>,
     #[serde(default)]
     models: Vec<Spanned<Row>>,
 }
@@ -64,9 +66,10 @@ struct LongRow {
     cache_read: Option<Value>,
 }
 
-/// The models of a file, in the order in which it first names them.
-pub(super) fn models(text: &str, origin: &str) -> Result<Vec<Model>, PriceError> {
+/// The version of a file (0 where it names none) and its models, in the order in which it first names them.
+pub(super) fn file(text: &str, origin: &str) -> Result<(u32, Vec<Model>), PriceError> {
     let file: File = toml::from_str(text).map_err(|error| syntax_error(&error, text, origin))?;
+    let version = read_version(origin, file.version)?;
     let mut models: Vec<Model> = Vec::new();
     for row in file.models {
         let line = Some(line_of(text, row.span().start));
@@ -91,7 +94,16 @@ pub(super) fn models(text: &str, origin: &str) -> Result<Vec<Model>, PriceError>
         }
     }
     check_names(&models)?;
-    Ok(models)
+    Ok((version, models))
+}
+
+fn read_version(origin: &str, value: Option<Value>) -> Result<u32, PriceError> {
+    let Some(value) = value else { return Ok(0) };
+    let number = value.as_integer().and_then(|number| u32::try_from(number).ok());
+    number.filter(|number| (1..=99_999_999).contains(number)).ok_or_else(|| {
+        let place = Place { origin: origin.to_owned(), line: None, model: None };
+        wrong(&place, "version", value.to_string(), VERSION)
+    })
 }
 
 fn syntax_error(error: &toml::de::Error, text: &str, origin: &str) -> PriceError {

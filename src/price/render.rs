@@ -5,9 +5,12 @@ use super::rate::TokenRates;
 use rust_decimal::Decimal;
 use toml::Value;
 
-/// One `[[models]]` row for each period; aliases stand in a model's first row.
-pub(super) fn to_toml(models: &[Model]) -> String {
+/// The version, then one `[[models]]` row for each period; aliases stand in a model's first row.
+pub(super) fn to_toml(version: Option<u32>, models: &[Model]) -> String {
     let mut lines = Vec::new();
+    if let Some(version) = version {
+        lines.extend([format!("version = {version}"), String::new()]);
+    }
     for model in models {
         for (position, period) in model.periods.iter().enumerate() {
             lines.extend(["[[models]]".to_owned(), format!("id = {}", quoted(&model.id))]);

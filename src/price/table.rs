@@ -13,6 +13,9 @@ const SHIPPED: &str = include_str!("../../config/prices.toml");
 /// multipliers, is a whole number of picodollars per token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceTable {
+    version: u32,
+    /// Of the file that overrides this table, where one does.
+    own_version: Option<u32>,
     /// In the order of the file.
     models: Vec<Model>,
     /// Position in `models` by normalised name.
@@ -30,7 +33,8 @@ impl PriceTable {
     /// # Errors
     /// [`PriceError`], with place, key and value, for anything but a table that prices exactly.
     pub fn parse(text: &str, origin: &str) -> Result<Self, PriceError> {
-        read::models(text, origin).map(Self::from_models)
+        let (version, models) = read::file(text, origin)?;
+        Ok(Self { version, ..Self::from_models(models) })
     }
 
     /// This table under another one. A model of `other` replaces the model with the same id, all its
@@ -38,7 +42,7 @@ impl PriceTable {
     /// is taken from the model that had it. What is left of this table stays.
     #[must_use]
     pub fn overridden_by(self, other: Self) -> Self {
-        let Self { models: mut replacing, names: claimed } = other;
+        let Self { version: own_version, models: mut replacing, names: claimed, .. } = other;
         let mut models = Vec::new();
         for model in self.models {
             let replaced_by = replacing.iter().position(|other| other.id == model.id);
@@ -53,7 +57,18 @@ impl PriceTable {
             }
         }
         models.append(&mut replacing);
-        Self::from_models(models)
+        Self { version: self.version, own_version: Some(own_version), ..Self::from_models(models) }
+    }
+
+    /// The version that the file gives itself, 0 where it gives none. Of two versions the greater has the
+    /// better prices.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The same of the file that overrides this table; `None` where none does.
+    pub fn own_version(&self) -> Option<u32> {
+        self.own_version
     }
 
     /// The model of a name: the whole normalised name as an id or alias, else the same without a
@@ -82,7 +97,8 @@ impl PriceTable {
 
     /// The table as a price file, which reads back as the same table.
     pub fn to_toml(&self) -> String {
-        render::to_toml(&self.models)
+        let version = (self.version > 0 && self.own_version.is_none()).then_some(self.version);
+        render::to_toml(version, &self.models)
     }
 
     /// `models` must not share names.
@@ -92,7 +108,7 @@ impl PriceTable {
             .enumerate()
             .flat_map(|(position, model)| model.names().map(move |name| (name.to_owned(), position)))
             .collect();
-        Self { models, names }
+        Self { version: 0, own_version: None, models, names }
     }
 }
 

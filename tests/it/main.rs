@@ -28,6 +28,8 @@ mod process;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
+mod remote;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod support;

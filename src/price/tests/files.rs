@@ -145,3 +145,31 @@ fn a_day_belongs_to_one_row_and_a_name_to_one_model() {
         );
     }
 }
+
+#[test]
+fn a_file_may_have_a_version_and_keeps_it() {
+    let text = format!("version = 20261122\n{}", row("m", ""));
+    let own = PriceTable::parse(&text, "my.toml").unwrap();
+    assert_eq!((own.version(), own.own_version()), (20_261_122, None));
+    assert_eq!(PriceTable::parse(&own.to_toml(), "my.toml").unwrap().version(), 20_261_122);
+    let merged = PriceTable::shipped().overridden_by(own);
+    assert_eq!((merged.version(), merged.own_version()), (PriceTable::shipped().version(), Some(20_261_122)));
+    let silent = PriceTable::parse(&row("m", ""), "my.toml").unwrap();
+    assert_eq!(PriceTable::shipped().overridden_by(silent).own_version(), Some(0));
+    let whole = "expected a whole number from 1 to 99999999, such as the date 20261122";
+    for wrong in ["0", "-1", "100000000", "\"1\"", "2026-11-22"] {
+        refused(&format!("version = {wrong}\n"), &format!("my.toml: `version` is {wrong}: {whole}"));
+    }
+}
+
+/// What was published under these prices is only replaced under a greater version.
+#[test]
+fn prices_that_change_need_a_greater_version() {
+    let shipped = PriceTable::shipped();
+    let known = (1, "920d9437e39df70240360d7690c6be2d");
+    assert_eq!(
+        (shipped.version(), shipped.digest().as_str()),
+        known,
+        "the shipped prices have changed: raise `version` in config/prices.toml and note both here"
+    );
+}

@@ -42,7 +42,8 @@ fn the_overriding_table_wins_name_by_name() {
         let effective = base().overridden_by(other.clone());
         let found = ["a", "a-1", "b", "b-1", "c", "d"].map(|name| answer(&effective, name));
         assert_eq!(found, answers, "{other:?}");
-        assert_eq!(PriceTable::parse(&effective.to_toml(), "test").unwrap(), effective, "names stay unique");
+        let again = PriceTable::parse(&effective.to_toml(), "test").unwrap();
+        assert_eq!(again.models(), effective.models(), "names stay unique");
     }
 }
 

@@ -63,6 +63,10 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["tokio", "main"], &["daemon"]),
     (&["comfy_table"], &["report", "cli"]),
     (&["csv"], &["report"]),
+    (&["reqwest"], &["publish"]),
+    (&["postgrest"], &["publish"]),
+    (&["rustls"], &["publish"]),
+    (&["secrecy"], &["publish", "config"]),
 ];
 
 /// How the present moment is asked for.

@@ -1,0 +1,87 @@
+//! What is published of a session: one value, its totals spread over days and models.
+
+use super::{Totals, UnixMillis};
+use chrono::NaiveDate;
+use std::fmt;
+
+/// The rules that a value was counted and priced by: of two values of a session the one with the greater
+/// revision counts, whatever the counters say. Made from versions that are built in or configured, never
+/// from the ledger, so that a lost ledger does not lower it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(u64);
+
+/// Room for eight digits: a version that is a date, 20261122.
+const OWN_PRICES: u64 = 100_000_000;
+/// Room for four digits.
+const SHIPPED_PRICES: u64 = 10_000;
+
+impl Revision {
+    /// The revision of counting rules (1 and up), of the price table that tallyd ships with (below 10,000)
+    /// and of the prices that were configured beside it (below 100,000,000; 0 where there are none). Greater
+    /// versions are capped. Stays below 2^53, which every JSON reader resolves, for 9,000 rules to come.
+    pub fn new(rules: u32, shipped_prices: u32, own_prices: u32) -> Self {
+        let shipped = u64::from(shipped_prices).min(SHIPPED_PRICES - 1);
+        let own = u64::from(own_prices).min(OWN_PRICES - 1);
+        Self((u64::from(rules) * SHIPPED_PRICES + shipped) * OWN_PRICES + own)
+    }
+
+    /// The number that is sent.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Everything that is known of a session's usage. The totals are the sum of the cells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionValue {
+    /// Claude Code's id of the session.
+    pub session: String,
+    /// The whole session.
+    pub totals: Totals,
+    /// Time of the first response.
+    pub started_at: UnixMillis,
+    /// Time of the latest response.
+    pub last_at: UnixMillis,
+    /// The model of the latest response.
+    pub model: String,
+    /// By day and model, in this order, each pair once.
+    pub cells: Vec<DayCell>,
+}
+
+/// What a session used of one model on one day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DayCell {
+    /// The day in UTC.
+    pub day: NaiveDate,
+    /// The model that served.
+    pub model: String,
+    /// How much.
+    pub totals: Totals,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newer_rules_beat_newer_prices_and_shipped_prices_beat_own_ones() {
+        let ordered = [
+            Revision::new(1, 1, 0),
+            Revision::new(1, 1, 1),
+            Revision::new(1, 1, 20_261_122),
+            Revision::new(1, 1, u32::MAX),
+            Revision::new(1, 2, 0),
+            Revision::new(1, u32::MAX, 0),
+            Revision::new(2, 0, 0),
+        ];
+        assert!(ordered.windows(2).all(|pair| pair[0] < pair[1]), "{ordered:?}");
+        assert_eq!(Revision::new(1, 1, 20_261_122).to_string(), "1000120261122");
+        assert!(Revision::new(9_000, 9_999, u32::MAX).number() < 1 << 53);
+    }
+}
