@@ -272,24 +272,25 @@ create policy token_usage_daily_owner on public.token_usage_daily
   for select to authenticated using ((select auth.uid()) = user_id);
 
 -- 3. Values --------------------------------------------------------------------------------------------------------
--- `index` ties a value to its item of the call, and a cell to its value.
+-- `index` ties a value to its item of the call.
 
 do $types$
 begin
+  if to_regtype('token_usage_private.cell_value') is null then
+    create type token_usage_private.cell_value as (
+      usage_date date, model text, input_tokens bigint, output_tokens bigint, cache_creation_tokens bigint,
+      cache_creation_1h_tokens bigint, cache_read_tokens bigint, thinking_tokens bigint, message_count bigint,
+      web_search_requests bigint, incomplete_messages bigint, unpriced_messages bigint, unpriced_tokens bigint,
+      estimated_cost_usd numeric(24,12));
+  end if;
   if to_regtype('token_usage_private.session_value') is null then
     create type token_usage_private.session_value as (
       index integer, session_id text, revision bigint, input_tokens bigint, output_tokens bigint,
       cache_creation_tokens bigint, cache_creation_1h_tokens bigint, cache_read_tokens bigint,
       thinking_tokens bigint, message_count bigint, web_search_requests bigint, incomplete_messages bigint,
       unpriced_messages bigint, unpriced_tokens bigint, estimated_cost_usd numeric(24,12),
-      session_started_at timestamptz, last_message_at timestamptz, model_used text, digest bytea);
-  end if;
-  if to_regtype('token_usage_private.cell_value') is null then
-    create type token_usage_private.cell_value as (
-      index integer, usage_date date, model text, input_tokens bigint, output_tokens bigint,
-      cache_creation_tokens bigint, cache_creation_1h_tokens bigint, cache_read_tokens bigint,
-      thinking_tokens bigint, message_count bigint, web_search_requests bigint, incomplete_messages bigint,
-      unpriced_messages bigint, unpriced_tokens bigint, estimated_cost_usd numeric(24,12));
+      session_started_at timestamptz, last_message_at timestamptz, model_used text, digest bytea,
+      cells token_usage_private.cell_value[]);
   end if;
   if to_regtype('token_usage_private.running_value') is null then
     create type token_usage_private.running_value as (
@@ -305,12 +306,16 @@ $types$;
 -- named like a built-in type would run its check as the owner. No text here holds a backslash, so a caller's
 -- standard_conforming_strings changes nothing.
 
--- A user's id, or null where the value is none.
+-- A user's id, or null where the value is none. (In plpgsql, whose plans are kept: a call in SQL is parsed anew.)
 create or replace function token_usage_private.as_user(value jsonb) returns uuid
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select case when jsonb_typeof(value) = 'string'
-    and value #>> '{}' ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
-    then (value #>> '{}')::uuid end
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(value) = 'string'
+    and value #>> '{}' ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then
+    return (value #>> '{}')::uuid;
+  end if;
+  return null;
+end
 $$;
 
 -- 'service_role' or 'authenticated', from the role that the session runs as and not from its token's claims.
@@ -524,141 +529,115 @@ end
 $$;
 
 -- The items that are values of revision 1 or later and break no rule. Raises a data exception, or leaves the item
--- out, where one does: which of the two is a matter of speed.
-create or replace function token_usage_private.parse_values(
-  items jsonb, first_index integer, owner uuid,
-  out sessions token_usage_private.session_value[], out cells token_usage_private.cell_value[])
+-- out, where one does: which of the two is a matter of speed. A number that reads back as the text it was given
+-- as is a plain whole number.
+create or replace function token_usage_private.parse_values(items jsonb, first_index integer, owner uuid)
+returns token_usage_private.session_value[]
 language plpgsql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC'
 set plan_cache_mode = force_generic_plan as $$
 declare
   last_day date := now()::date + 2;
+  parsed token_usage_private.session_value[];
 begin
-  with item as materialized (
-    select first_index + (ordinality - 1)::integer as index, value -> 'session_data' as session_data,
-           value -> 'daily_data' as daily_data
-    from jsonb_array_elements(items) with ordinality
-  ), cell_text as materialized (
-    select item.index, cell.*, cell.model #>> '{}' as model_text,
-           daily_input_tokens::bigint as input_tokens, daily_output_tokens::bigint as output_tokens,
-           daily_cache_creation_tokens::bigint as cache_creation_tokens,
-           coalesce(daily_cache_creation_1h_tokens, '0')::bigint as cache_creation_1h_tokens,
-           daily_cache_read_tokens::bigint as cache_read_tokens,
-           coalesce(daily_thinking_tokens, '0')::bigint as thinking_tokens,
-           daily_message_count::bigint as message_count,
-           coalesce(daily_web_search_requests, '0')::bigint as web_search_requests,
-           coalesce(daily_incomplete_messages, '0')::bigint as incomplete_messages,
-           coalesce(daily_unpriced_messages, '0')::bigint as unpriced_messages,
-           coalesce(daily_unpriced_tokens, '0')::bigint as unpriced_tokens,
-           daily_cost_usd::numeric as cost, usage_date::date as day
-    from item, jsonb_to_recordset(case jsonb_typeof(daily_data) when 'array' then daily_data else '[]' end)
-      as cell (user_id text, usage_date text, model jsonb, daily_input_tokens text, daily_output_tokens text,
-        daily_cache_creation_tokens text, daily_cache_creation_1h_tokens text, daily_cache_read_tokens text,
-        daily_thinking_tokens text, daily_message_count text, daily_web_search_requests text,
-        daily_incomplete_messages text, daily_unpriced_messages text, daily_unpriced_tokens text,
-        daily_cost_usd text)
-  ), cell as materialized (
-    -- A number that reads back as the text it was given as is a plain whole number.
-    select index, day, model_text, input_tokens, output_tokens, cache_creation_tokens, cache_creation_1h_tokens,
-           cache_read_tokens, thinking_tokens, message_count, web_search_requests, incomplete_messages,
-           unpriced_messages, unpriced_tokens, cost::numeric(24,12) as cost,
-      (num_nulls(input_tokens, output_tokens, cache_creation_tokens, cache_read_tokens, message_count) = 0
-       and least(input_tokens, output_tokens, cache_creation_tokens, cache_creation_1h_tokens, cache_read_tokens,
-         thinking_tokens, message_count, web_search_requests, incomplete_messages, unpriced_messages,
-         unpriced_tokens) >= 0
-       and cache_creation_1h_tokens <= cache_creation_tokens
-       and concat_ws(' ', daily_input_tokens, daily_output_tokens, daily_cache_creation_tokens,
-         coalesce(daily_cache_creation_1h_tokens, '0'), daily_cache_read_tokens,
-         coalesce(daily_thinking_tokens, '0'), daily_message_count, coalesce(daily_web_search_requests, '0'),
-         coalesce(daily_incomplete_messages, '0'), coalesce(daily_unpriced_messages, '0'),
-         coalesce(daily_unpriced_tokens, '0'))
-        = concat_ws(' ', input_tokens, output_tokens, cache_creation_tokens, cache_creation_1h_tokens,
-         cache_read_tokens, thinking_tokens, message_count, web_search_requests, incomplete_messages,
-         unpriced_messages, unpriced_tokens)
-       and daily_cost_usd ~ '^[0-9]{1,10}([.][0-9]+)?$' and cost <= 1e9 and cost = trunc(cost, 12)
-       and jsonb_typeof(model) = 'string' and length(model_text) between 1 and 200
-       and day between date '2020-01-01' and last_day and to_char(day, 'YYYY-MM-DD') = usage_date
-       and (user_id is null or lower(user_id) = owner::text)) is true as good
-    from cell_text
-  ), total as (
-    select index, bool_and(good) and count(*) = count(distinct (day, model_text collate "C")) as good,
-           sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
-           sum(cache_creation_tokens) as cache_creation_tokens,
-           sum(cache_creation_1h_tokens) as cache_creation_1h_tokens, sum(cache_read_tokens) as cache_read_tokens,
-           sum(thinking_tokens) as thinking_tokens, sum(message_count) as message_count,
-           sum(web_search_requests) as web_search_requests, sum(incomplete_messages) as incomplete_messages,
-           sum(unpriced_messages) as unpriced_messages, sum(unpriced_tokens) as unpriced_tokens, sum(cost) as cost,
-           string_agg(concat_ws('|', to_char(day, 'YYYY-MM-DD'), input_tokens, output_tokens,
-             cache_creation_tokens, cache_creation_1h_tokens, cache_read_tokens, thinking_tokens, message_count,
-             web_search_requests, incomplete_messages, unpriced_messages, unpriced_tokens, cost,
-             octet_length(model_text), model_text) || chr(10), '' order by day, model_text collate "C") as lines
-    from cell group by index
-  ), session_text as materialized (
-    select item.index, jsonb_typeof(daily_data) as daily_kind, session.*, session.session_id #>> '{}' as id_text,
-           session.model_used #>> '{}' as model_text, revision::bigint as revision_number,
-           session.input_tokens::bigint as input_number, session.output_tokens::bigint as output_number,
-           session.cache_creation_tokens::bigint as creation_number,
-           coalesce(session.cache_creation_1h_tokens, '0')::bigint as creation_1h_number,
-           session.cache_read_tokens::bigint as read_number,
-           coalesce(session.thinking_tokens, '0')::bigint as thinking_number,
-           session.message_count::bigint as message_number,
-           coalesce(session.web_search_requests, '0')::bigint as search_number,
-           coalesce(session.incomplete_messages, '0')::bigint as incomplete_number,
-           coalesce(session.unpriced_messages, '0')::bigint as unpriced_number,
-           coalesce(session.unpriced_tokens, '0')::bigint as unpriced_token_number,
-           estimated_cost_usd::numeric as cost, session_started_at::timestamptz as started,
-           last_message_at::timestamptz as latest
-    from item, jsonb_to_record(session_data)
-      as session (user_id text, session_id jsonb, revision text, input_tokens text, output_tokens text,
-        cache_creation_tokens text, cache_creation_1h_tokens text, cache_read_tokens text, thinking_tokens text,
-        message_count text, web_search_requests text, incomplete_messages text, unpriced_messages text,
-        unpriced_tokens text, estimated_cost_usd text, session_started_at text, last_message_at text,
-        model_used jsonb)
-  ), good as materialized (
-    select s.*, total.lines
-    from session_text as s left join total using (index)
-    where s.revision_number between 1 and 1000000000000000
-      and s.daily_kind = 'array' and coalesce(total.good, true)
-      and greatest(input_number, output_number, creation_number, creation_1h_number, read_number, thinking_number,
-        message_number, search_number, incomplete_number, unpriced_number, unpriced_token_number)
-        <= 1000000000000000
-      and concat_ws(' ', s.revision, s.input_tokens, s.output_tokens, s.cache_creation_tokens,
-        coalesce(s.cache_creation_1h_tokens, '0'), s.cache_read_tokens, coalesce(s.thinking_tokens, '0'),
-        s.message_count, coalesce(s.web_search_requests, '0'), coalesce(s.incomplete_messages, '0'),
-        coalesce(s.unpriced_messages, '0'), coalesce(s.unpriced_tokens, '0'))
-       = concat_ws(' ', revision_number, input_number, output_number, creation_number, creation_1h_number,
-        read_number, thinking_number, message_number, search_number, incomplete_number, unpriced_number,
-        unpriced_token_number)
-      -- Equal sums of counts that are not negative: so these are not negative, nor missing, either.
-      and (input_number, output_number, creation_number, creation_1h_number, read_number, thinking_number,
-        message_number, search_number, incomplete_number, unpriced_number, unpriced_token_number, s.cost)
-       = (coalesce(total.input_tokens, 0), coalesce(total.output_tokens, 0),
-        coalesce(total.cache_creation_tokens, 0), coalesce(total.cache_creation_1h_tokens, 0),
-        coalesce(total.cache_read_tokens, 0), coalesce(total.thinking_tokens, 0),
-        coalesce(total.message_count, 0), coalesce(total.web_search_requests, 0),
-        coalesce(total.incomplete_messages, 0), coalesce(total.unpriced_messages, 0),
-        coalesce(total.unpriced_tokens, 0), coalesce(total.cost, 0))
-      and estimated_cost_usd ~ '^[0-9]{1,10}([.][0-9]+)?$' and s.cost <= 1e9
-      and lower(user_id) = owner::text
-      and jsonb_typeof(session_id) = 'string' and length(id_text) between 1 and 200
-      and jsonb_typeof(model_used) = 'string' and length(model_text) between 1 and 200
-      and session_started_at ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9.]+(Z|[+-][0-9:]+)$'
-      and last_message_at ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9.]+(Z|[+-][0-9:]+)$'
-  )
-  select
-    (select array_agg(row(index, id_text, revision_number, input_number, output_number, creation_number,
-        creation_1h_number, read_number, thinking_number, message_number, search_number, incomplete_number,
-        unpriced_number, unpriced_token_number, cost, started, latest, model_text,
-        sha256(convert_to(concat_ws('|', revision_number, input_number, output_number, creation_number,
-          creation_1h_number, read_number, thinking_number, message_number, search_number, incomplete_number,
-          unpriced_number, unpriced_token_number, cost::numeric(24,12),
-          to_char(started, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), to_char(latest, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-          octet_length(model_text), model_text) || chr(10) || coalesce(lines, ''), 'UTF8'))
-        )::token_usage_private.session_value) from good),
-    (select array_agg(row(cell.index, day, cell.model_text, input_tokens, output_tokens, cache_creation_tokens,
-        cache_creation_1h_tokens, cache_read_tokens, thinking_tokens, message_count, web_search_requests,
-        incomplete_messages, unpriced_messages, unpriced_tokens, cost)::token_usage_private.cell_value)
-     from cell where cell.index in (select index from good))
-  into sessions, cells;
+  select array_agg(row(first_index + position - 1, id, revision_number, input, output, creation, creation_1h, read,
+      thinking, messages, searches, incomplete, unpriced, unpriced_token, cost, started, latest, model,
+      sha256(convert_to(concat_ws('|', revision_number, input, output, creation, creation_1h, read, thinking,
+        messages, searches, incomplete, unpriced, unpriced_token, cost::numeric(24,12),
+        to_char(started, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), to_char(latest, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        octet_length(model), model) || chr(10) || coalesce(cell_lines, ''), 'UTF8')),
+      cells)::token_usage_private.session_value)
+  into parsed
+  from (
+    select position, daily_data, s.*, s.session_id #>> '{}' as id, s.model_used #>> '{}' as model,
+           revision::bigint as revision_number, input_tokens::bigint as input, output_tokens::bigint as output,
+           cache_creation_tokens::bigint as creation,
+           coalesce(cache_creation_1h_tokens, '0')::bigint as creation_1h, cache_read_tokens::bigint as read,
+           coalesce(thinking_tokens, '0')::bigint as thinking, message_count::bigint as messages,
+           coalesce(web_search_requests, '0')::bigint as searches,
+           coalesce(incomplete_messages, '0')::bigint as incomplete,
+           coalesce(unpriced_messages, '0')::bigint as unpriced,
+           coalesce(unpriced_tokens, '0')::bigint as unpriced_token, estimated_cost_usd::numeric as cost,
+           session_started_at::timestamptz as started, last_message_at::timestamptz as latest
+    from jsonb_array_elements(items) with ordinality as one (item, position),
+      nullif(item -> 'daily_data', 'null') as daily_data,
+      jsonb_to_record(item -> 'session_data') as s (user_id text, session_id jsonb, revision text,
+        input_tokens text, output_tokens text, cache_creation_tokens text, cache_creation_1h_tokens text,
+        cache_read_tokens text, thinking_tokens text, message_count text, web_search_requests text,
+        incomplete_messages text, unpriced_messages text, unpriced_tokens text, estimated_cost_usd text,
+        session_started_at text, last_message_at text, model_used jsonb)
+    offset 0
+  ) as session
+  cross join lateral (
+    select array_agg(row(day, model_text, input, output, creation, creation_1h, read, thinking, messages, searches,
+             incomplete, unpriced, unpriced_token, cost)::token_usage_private.cell_value) as cells,
+           count(*) = count(distinct (day, model_text collate "C")) as distinct_cells,
+           coalesce(sum(input), 0) as input_sum, coalesce(sum(output), 0) as output_sum,
+           coalesce(sum(creation), 0) as creation_sum, coalesce(sum(creation_1h), 0) as creation_1h_sum,
+           coalesce(sum(read), 0) as read_sum, coalesce(sum(thinking), 0) as thinking_sum,
+           coalesce(sum(messages), 0) as messages_sum, coalesce(sum(searches), 0) as searches_sum,
+           coalesce(sum(incomplete), 0) as incomplete_sum, coalesce(sum(unpriced), 0) as unpriced_sum,
+           coalesce(sum(unpriced_token), 0) as unpriced_token_sum, coalesce(sum(cost), 0) as cost_sum,
+           string_agg(concat_ws('|', to_char(day, 'YYYY-MM-DD'), input, output, creation, creation_1h, read,
+             thinking, messages, searches, incomplete, unpriced, unpriced_token, cost::numeric(24,12),
+             octet_length(model_text), model_text) || chr(10), '' order by day, model_text collate "C")
+             as cell_lines,
+           coalesce(bool_and((num_nulls(input, output, creation, read, messages) = 0
+             and least(input, output, creation, creation_1h, read, thinking, messages, searches, incomplete,
+               unpriced, unpriced_token) >= 0
+             and creation_1h <= creation
+             and concat_ws(' ', daily_input_tokens, daily_output_tokens, daily_cache_creation_tokens,
+               coalesce(daily_cache_creation_1h_tokens, '0'), daily_cache_read_tokens,
+               coalesce(daily_thinking_tokens, '0'), daily_message_count,
+               coalesce(daily_web_search_requests, '0'), coalesce(daily_incomplete_messages, '0'),
+               coalesce(daily_unpriced_messages, '0'), coalesce(daily_unpriced_tokens, '0'))
+              = concat_ws(' ', input, output, creation, creation_1h, read, thinking, messages, searches,
+               incomplete, unpriced, unpriced_token)
+             and daily_cost_usd ~ '^[0-9]{1,10}([.][0-9]+)?$' and cost <= 1e9 and cost = trunc(cost, 12)
+             and jsonb_typeof(model) = 'string' and length(model_text) between 1 and 200
+             and day between date '2020-01-01' and last_day and to_char(day, 'YYYY-MM-DD') = usage_date
+             and (user_id is null or lower(user_id) = owner::text)) is true), true) as good_cells
+    from (
+      select c.*, c.model #>> '{}' as model_text, daily_input_tokens::bigint as input,
+             daily_output_tokens::bigint as output, daily_cache_creation_tokens::bigint as creation,
+             coalesce(daily_cache_creation_1h_tokens, '0')::bigint as creation_1h,
+             daily_cache_read_tokens::bigint as read, coalesce(daily_thinking_tokens, '0')::bigint as thinking,
+             daily_message_count::bigint as messages,
+             coalesce(daily_web_search_requests, '0')::bigint as searches,
+             coalesce(daily_incomplete_messages, '0')::bigint as incomplete,
+             coalesce(daily_unpriced_messages, '0')::bigint as unpriced,
+             coalesce(daily_unpriced_tokens, '0')::bigint as unpriced_token, daily_cost_usd::numeric as cost,
+             usage_date::date as day
+      from jsonb_to_recordset(case jsonb_typeof(daily_data) when 'array' then daily_data else '[]' end)
+        as c (user_id text, usage_date text, model jsonb, daily_input_tokens text, daily_output_tokens text,
+          daily_cache_creation_tokens text, daily_cache_creation_1h_tokens text, daily_cache_read_tokens text,
+          daily_thinking_tokens text, daily_message_count text, daily_web_search_requests text,
+          daily_incomplete_messages text, daily_unpriced_messages text, daily_unpriced_tokens text,
+          daily_cost_usd text)
+      offset 0
+    ) as cell
+  ) as total
+  where good_cells and distinct_cells and jsonb_typeof(daily_data) = 'array'
+    and revision_number between 1 and 1000000000000000
+    and greatest(input, output, creation, creation_1h, read, thinking, messages, searches, incomplete, unpriced,
+      unpriced_token) <= 1000000000000000
+    and concat_ws(' ', revision, input_tokens, output_tokens, cache_creation_tokens,
+      coalesce(cache_creation_1h_tokens, '0'), cache_read_tokens, coalesce(thinking_tokens, '0'), message_count,
+      coalesce(web_search_requests, '0'), coalesce(incomplete_messages, '0'), coalesce(unpriced_messages, '0'),
+      coalesce(unpriced_tokens, '0'))
+     = concat_ws(' ', revision_number, input, output, creation, creation_1h, read, thinking, messages, searches,
+      incomplete, unpriced, unpriced_token)
+    -- Equal to sums of numbers that are not negative: so these are not negative, nor missing, either.
+    and (input, output, creation, creation_1h, read, thinking, messages, searches, incomplete, unpriced,
+      unpriced_token, cost)
+     = (input_sum, output_sum, creation_sum, creation_1h_sum, read_sum, thinking_sum, messages_sum, searches_sum,
+      incomplete_sum, unpriced_sum, unpriced_token_sum, cost_sum)
+    and estimated_cost_usd ~ '^[0-9]{1,10}([.][0-9]+)?$' and cost <= 1e9
+    and lower(user_id) = owner::text
+    and jsonb_typeof(session_id) = 'string' and length(id) between 1 and 200
+    and jsonb_typeof(model_used) = 'string' and length(model) between 1 and 200
+    and session_started_at ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9.]+(Z|[+-][0-9:]+)$'
+    and last_message_at ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9.]+(Z|[+-][0-9:]+)$';
+  return parsed;
 end
 $$;
 
@@ -685,12 +664,11 @@ end
 $$;
 
 -- Old callers' values: stores what they add to the running totals, and returns the indexes of those that added
--- something. Appends to `sessions` and `cells` the sessions' values (revision 0) as the running totals give them.
+-- something. Appends to `sessions` the sessions' values (revision 0) as the running totals give them.
 -- Locks every session of the call, in the order of the key.
 create or replace function token_usage_private.merge_running(
   owner uuid, running token_usage_private.running_value[],
-  inout sessions token_usage_private.session_value[], inout cells token_usage_private.cell_value[],
-  out accepted integer[])
+  inout sessions token_usage_private.session_value[], out accepted integer[])
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan as $$
 declare
   news token_usage_private.running_value[];
@@ -766,9 +744,7 @@ begin
            cost - lag(cost, 1, 0::numeric) over days as cost
     from reached window days as (partition by session_id order by usage_date)
   ), total as (
-    -- Below 0: no item of the call has such an index.
-    select -row_number() over (order by session_id)::integer as index, session_id,
-           max(input_tokens) as input_tokens, max(output_tokens) as output_tokens,
+    select session_id, max(input_tokens) as input_tokens, max(output_tokens) as output_tokens,
            max(cache_creation_tokens) as cache_creation_tokens, max(cache_read_tokens) as cache_read_tokens,
            max(thinking_tokens) as thinking_tokens, max(message_count) as message_count,
            max(estimated_cost_usd) as cost, min(session_started_at) as started,
@@ -778,25 +754,28 @@ begin
     group by session_id
   )
   select
-    sessions || (select array_agg(row(index, session_id, 0, input_tokens, output_tokens, cache_creation_tokens, 0,
-        cache_read_tokens, thinking_tokens, message_count, 0, 0, 0, 0, cost, started, null, model, ''
-        )::token_usage_private.session_value) from total),
-    cells || (select array_agg(row(total.index, usage_date, '', share.input_tokens, share.output_tokens,
-        share.cache_creation_tokens, 0, share.cache_read_tokens, share.thinking_tokens, share.message_count, 0, 0,
-        0, 0, share.cost)::token_usage_private.cell_value)
-      from share join total using (session_id)
-      where (share.input_tokens, share.output_tokens, share.cache_creation_tokens, share.cache_read_tokens,
-        share.thinking_tokens, share.message_count, share.cost) <> (0, 0, 0, 0, 0, 0, 0)),
+    sessions || (select array_agg(row(-1, session_id, 0, total.input_tokens, total.output_tokens,
+        total.cache_creation_tokens, 0, total.cache_read_tokens, total.thinking_tokens, total.message_count, 0, 0, 0,
+        0, total.cost, started, null, model, '', cells)::token_usage_private.session_value)
+      from total left join (
+        select session_id, array_agg(row(usage_date, '', input_tokens, output_tokens, cache_creation_tokens, 0,
+          cache_read_tokens, thinking_tokens, message_count, 0, 0, 0, 0, cost)::token_usage_private.cell_value)
+          as cells
+        from share
+        where (input_tokens, output_tokens, cache_creation_tokens, cache_read_tokens, thinking_tokens,
+          message_count, cost) <> (0, 0, 0, 0, 0, 0, 0)
+        group by session_id) as held using (session_id)),
     (select array_agg(index) from unnest(news))
-  into sessions, cells, accepted;
+  into sessions, accepted;
 end
 $$;
 
 -- Puts the cells in the place of the sessions' old ones, and the exact difference into the days' rows. The
 -- sessions' rows are locked by the caller.
 create or replace function token_usage_private.replace_cells(
-  owner uuid, sessions token_usage_private.session_value[], cells token_usage_private.cell_value[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan as $$
+  owner uuid, sessions token_usage_private.session_value[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off as $$
 declare
   emptied date[];
 begin
@@ -805,13 +784,15 @@ begin
            cell.output_tokens, cell.cache_creation_tokens, cell.cache_creation_1h_tokens, cell.cache_read_tokens,
            cell.thinking_tokens, cell.message_count, cell.web_search_requests, cell.incomplete_messages,
            cell.unpriced_messages, cell.unpriced_tokens, cell.estimated_cost_usd
-    from unnest(sessions) as session join unnest(cells) as cell using (index)
+    from unnest(sessions) as session, unnest(session.cells) as cell
   ), old as materialized (
-    select session_id, usage_date, model, input_tokens, output_tokens, cache_creation_tokens,
-           cache_creation_1h_tokens, cache_read_tokens, thinking_tokens, message_count, web_search_requests,
-           incomplete_messages, unpriced_messages, unpriced_tokens, estimated_cost_usd
-    from public.token_usage_session_days
-    where user_id = owner and session_id = any (array(select session_id from unnest(sessions)))
+    select day.*
+    from unnest(sessions) as session cross join lateral (
+      select session_id, usage_date, model, input_tokens, output_tokens, cache_creation_tokens,
+             cache_creation_1h_tokens, cache_read_tokens, thinking_tokens, message_count, web_search_requests,
+             incomplete_messages, unpriced_messages, unpriced_tokens, estimated_cost_usd
+      from public.token_usage_session_days as stored
+      where stored.user_id = owner and stored.session_id = session.session_id offset 0) as day
   ), removed as (
     delete from public.token_usage_session_days as day using old
     where day.user_id = owner and day.session_id = old.session_id and day.usage_date = old.usage_date
@@ -883,9 +864,9 @@ $$;
 -- indexes of the values that won. A value that was seen before is found without a lock and writes nothing.
 -- Locks are taken in the order of the keys, sessions before days, so that calls wait for each other in one line.
 create or replace function token_usage_private.merge_values(
-  owner uuid, sessions token_usage_private.session_value[], cells token_usage_private.cell_value[])
+  owner uuid, sessions token_usage_private.session_value[])
 returns integer[] language plpgsql set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan as $$
+set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   better token_usage_private.session_value[];
   leave_running_totals boolean;
@@ -900,7 +881,9 @@ begin
       input_tokens + output_tokens + cache_creation_tokens + cache_read_tokens desc, incomplete_messages,
       digest desc, index
   ) as v
-  left join public.token_usage_sessions as stored on stored.user_id = owner and stored.session_id = v.session_id
+  left join lateral (
+    select * from public.token_usage_sessions where user_id = owner and session_id = v.session_id offset 0
+  ) as stored on true
   where stored.user_id is null or v.revision = 0
     or (v.revision, v.message_count, v.output_tokens,
         v.input_tokens + v.output_tokens + v.cache_creation_tokens + v.cache_read_tokens, -v.incomplete_messages,
@@ -951,7 +934,7 @@ begin
     where user_id = owner
       and session_id = any (array(select v.session_id from unnest(better) as v where v.revision > 0));
   end if;
-  perform token_usage_private.replace_cells(owner, better, cells);
+  perform token_usage_private.replace_cells(owner, better);
   return array(select v.index from unnest(better) as v);
 end
 $$;
@@ -962,8 +945,6 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   item_count integer := jsonb_array_length(items);
   sessions token_usage_private.session_value[];
-  cells token_usage_private.cell_value[];
-  one record;
   running token_usage_private.running_value[] := '{}';
   running_value token_usage_private.running_value;
   accepted integer[] := '{}';
@@ -972,16 +953,13 @@ declare
   position integer;
 begin
   begin
-    select parsed.sessions, parsed.cells into sessions, cells
-    from token_usage_private.parse_values(items, 0, owner) as parsed;
+    sessions := token_usage_private.parse_values(items, 0, owner);
   exception when data_exception then
     -- One of the items is broken: each for itself then.
     for position in 0 .. item_count - 1 loop
       begin
-        select * into one
-        from token_usage_private.parse_values(jsonb_build_array(items -> position), position, owner);
-        sessions := sessions || one.sessions;
-        cells := cells || one.cells;
+        sessions := sessions
+          || token_usage_private.parse_values(jsonb_build_array(items -> position), position, owner);
       exception when data_exception then
         null;  -- explained below
       end;
@@ -1002,12 +980,12 @@ begin
       end if;
     end loop;
     if cardinality(running) > 0 then
-      select merged.sessions, merged.cells, merged.accepted into sessions, cells, accepted
-      from token_usage_private.merge_running(owner, running, sessions, cells) as merged;
+      select merged.sessions, merged.accepted into sessions, accepted
+      from token_usage_private.merge_running(owner, running, sessions) as merged;
     end if;
   end if;
   if sessions is not null then
-    accepted := accepted || token_usage_private.merge_values(owner, sessions, cells);
+    accepted := accepted || token_usage_private.merge_values(owner, sessions);
   end if;
   return (
     select jsonb_agg(case
