@@ -90,11 +90,13 @@ impl Worker {
 
     fn everything(&mut self, problems: &mut Vec<WatchError>) -> Result<PassSummary, CollectError> {
         self.collector.ledger().check_in_place()?;
-        self.watcher.forget_missing();
+        // All that is there is looked at below, whether it was forgotten or not.
+        let _ = self.watcher.forget_missing();
         self.has_links = false;
         let mut all = Tree::default();
-        for root in self.collector.roots().to_vec() {
-            self.watch_way_to(&root, problems);
+        let roots = self.collector.roots().to_vec();
+        self.watch_ways_to(&roots, problems);
+        for root in roots {
             let tree = self.walk(&root, problems);
             all.files.extend(tree.files);
             all.folders += tree.folders;
@@ -108,16 +110,18 @@ impl Worker {
         files: &[PathBuf],
         problems: &mut Vec<WatchError>,
     ) -> Result<PassSummary, CollectError> {
+        let mut folders = folders.to_vec();
+        if !folders.is_empty() {
+            // A folder above may be gone as well, a root even: its event is not read yet, and never will be.
+            folders.extend(self.watcher.forget_missing());
+        }
         if folders.iter().any(|folder| self.leads_to_a_root(folder)) {
             return self.everything(problems);
         }
         let mut found = Vec::new();
-        if !folders.is_empty() {
-            self.watcher.forget_missing();
-        }
-        for folder in folders {
-            if self.is_below_a_root(folder) {
-                found.extend(self.walk(folder, problems).files);
+        for folder in outermost(folders) {
+            if self.is_below_a_root(&folder) {
+                found.extend(self.walk(&folder, problems).files);
             }
         }
         // A folder above a missing root may be watched for its sake: its own files are nobody's logs.
@@ -152,27 +156,39 @@ impl Worker {
         tree
     }
 
-    /// A root that does not exist yet appears in the nearest folder above it that does: that is watched
-    /// until then. A folder that was made between looking and watching told nobody: looked at once more.
-    fn watch_way_to(&mut self, root: &Path, problems: &mut Vec<WatchError>) {
+    /// Watches what tells of each root, and lets go of what lies above: a folder above one root may be the
+    /// one that another appears in.
+    fn watch_ways_to(&mut self, roots: &[PathBuf], problems: &mut Vec<WatchError>) {
+        let ways: HashSet<_> = roots.iter().filter_map(|root| self.watch_way_to(root, problems)).collect();
+        for above in roots.iter().flat_map(|root| root.ancestors().skip(1)) {
+            if !ways.contains(above) && !self.is_below_a_root(above) {
+                self.watcher.unwatch(above);
+            }
+        }
+    }
+
+    /// Watches a root or, where it does not exist yet, the nearest folder above it that does: it appears in
+    /// there. Returns what is watched. What is made or removed between looking and watching is told of by
+    /// nobody: looked at once more, until a look finds what is watched. The root itself is watched here, not
+    /// only when it is walked: it may be gone by then, and nothing above it watched any more.
+    fn watch_way_to<'a>(&mut self, root: &'a Path, problems: &mut Vec<WatchError>) -> Option<&'a Path> {
         let mut watched = None;
-        for _ in root.ancestors() {
-            let Some((nearest, metadata)) = nearest_folder(root) else { return };
+        loop {
+            let (nearest, metadata) = nearest_folder(root)?;
             if watched == Some(nearest) {
-                return;
-            }
-            for above in root.ancestors().skip(1).filter(|above| *above != nearest) {
-                if !self.is_below_a_root(above) {
-                    self.watcher.unwatch(above);
-                }
-            }
-            if nearest == root {
-                return;
+                return watched;
             }
             problems.extend(self.watcher.watch(nearest, &metadata).err());
             watched = Some(nearest);
         }
     }
+}
+
+/// The folders that lie in no other of them: a walk of one finds what is below it.
+fn outermost(mut folders: Vec<PathBuf>) -> Vec<PathBuf> {
+    folders.sort_unstable();
+    folders.dedup_by(|folder, kept| folder.starts_with(kept));
+    folders
 }
 
 /// The folder itself or the nearest above it that exists.
@@ -187,5 +203,113 @@ fn path_of(problem: &WatchError) -> &Path {
     match problem {
         WatchError::List { path, .. } | WatchError::Watch { path, .. } => path,
         WatchError::NoEvents { .. } => Path::new(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Ledger, LedgerLock};
+    use crate::price::PriceTable;
+    use std::fs;
+    use std::sync::mpsc::{Receiver, channel};
+    use tempfile::TempDir;
+
+    /// A worker that has looked at everything once, and what the system told it since.
+    struct Bench {
+        home: TempDir,
+        /// Where the ledger is: nobody watches it.
+        _state: TempDir,
+        worker: Worker,
+        hints: Receiver<Hint>,
+    }
+
+    impl Bench {
+        /// Roots and folders that there are, both below the home.
+        fn new(roots: &[&str], folders: &[&str]) -> Self {
+            let (home, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            for folder in folders {
+                fs::create_dir_all(home.path().join(folder)).unwrap();
+            }
+            let lock = LedgerLock::acquire(state.path(), "test").unwrap();
+            let ledger = Ledger::open(state.path(), lock).unwrap();
+            let roots = roots.iter().map(|root| home.path().join(root)).collect();
+            let options = CollectOptions { roots, ..CollectOptions::default() };
+            let pricing = TablePricing::new(PriceTable::shipped());
+            let (collector, _) = Collector::new(ledger, pricing, options).unwrap();
+            let (sender, hints) = channel();
+            let worker =
+                Worker::new(collector, FollowOptions::default(), move |hint| drop(sender.send(hint)));
+            let mut bench = Self { home, _state: state, worker, hints };
+            bench.work(&Work::Everything);
+            bench
+        }
+
+        /// How many files had something new.
+        fn work(&mut self, work: &Work) -> usize {
+            let outcome = self.worker.work(work);
+            assert!(outcome.watching, "{:?}", outcome.problems);
+            outcome.result.unwrap().files_read
+        }
+
+        /// A log is made, and read as soon as the system tells of it.
+        fn check_that_a_log_is_read(&mut self, name: &str) {
+            let log = self.home.path().join(name);
+            fs::create_dir_all(log.parent().unwrap()).unwrap();
+            fs::write(log, "{}\n").unwrap();
+            loop {
+                let work = match self.hints.recv().unwrap() {
+                    Hint::Everything => Work::Everything,
+                    Hint::Folder(folder) => Work::Paths { folders: vec![folder], files: Vec::new() },
+                    Hint::File(file) => Work::Paths { folders: Vec::new(), files: vec![file] },
+                };
+                if self.work(&work) > 0 {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_root_whose_end_is_seen_before_it_is_told_of_is_waited_for() {
+        let mut bench = Bench::new(&["claude/projects"], &["claude/projects/-p"]);
+        assert_eq!(bench.worker.watcher.watched(), 2);
+        fs::remove_dir_all(bench.home.path().join("claude")).unwrap();
+        // The first event told of the folder in the root; the root's own event may never come.
+        let folders = vec![bench.home.path().join("claude/projects/-p")];
+        bench.work(&Work::Paths { folders, files: Vec::new() });
+        assert_eq!(bench.worker.watcher.watched(), 1, "the home");
+        bench.check_that_a_log_is_read("claude/projects/-p/s.jsonl");
+    }
+
+    #[test]
+    fn a_root_is_watched_before_what_lies_above_it_is_let_go_of() {
+        let mut bench = Bench::new(&["claude/projects"], &["claude"]);
+        let root = bench.home.path().join("claude/projects");
+        fs::create_dir(&root).unwrap();
+        bench.worker.watch_ways_to(std::slice::from_ref(&root), &mut Vec::new());
+        assert_eq!(bench.worker.watcher.watched(), 1, "the root");
+        // It goes before it is walked: that is told of.
+        fs::remove_dir(&root).unwrap();
+        bench.work(&Work::Paths { folders: vec![root], files: Vec::new() });
+        bench.check_that_a_log_is_read("claude/projects/s.jsonl");
+    }
+
+    #[test]
+    fn a_folder_that_a_root_appears_in_stays_watched_though_it_lies_above_another_root() {
+        let roots = [".claude/projects", ".config/claude/projects"];
+        for there in [&[".config/claude/projects"][..], &[".config"]] {
+            let mut bench = Bench::new(&roots, there);
+            assert_eq!(bench.worker.watcher.watched(), 2, "the home and {there:?}");
+            bench.check_that_a_log_is_read(".claude/projects/-p/s.jsonl");
+            bench.check_that_a_log_is_read(".config/claude/projects/-p/s.jsonl");
+        }
+    }
+
+    #[test]
+    fn a_folder_in_another_is_walked_with_it() {
+        let folders = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+        let all = folders(&["/a/b", "/ab", "/a", "/a/b/c", "/a", "/b/c"]);
+        assert_eq!(outermost(all), folders(&["/a", "/ab", "/b/c"]));
     }
 }

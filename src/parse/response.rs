@@ -1,6 +1,6 @@
 //! An assistant record to what it says of an API response: the rules of counting.
 //!
-//! The rules and the measurements behind them are in ARCHITECTURE.md, "How a response is counted".
+//! The rules and the measurements behind them are in docs/counting.md.
 
 use super::line::{ImplausibleCount, LineContext};
 use super::raw::{List, Maybe};

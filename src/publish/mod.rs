@@ -8,14 +8,23 @@
 mod answer;
 mod backoff;
 mod fault;
+mod obstacle;
 mod options;
+mod pace;
+mod pass;
 mod remote;
 mod url;
+mod verify;
+mod voice;
 mod wire;
+mod worker;
 
 pub use answer::{CONTRACT, CheckAnswer, ItemAnswer, Refusal};
 pub use fault::Fault;
+pub use obstacle::Obstacle;
 pub use options::{KeyChoice, KeyProblem, PublishOptions};
 pub use remote::{PublishError, Remote};
 pub use url::{UrlProblem, project_url};
+pub use verify::Verified;
 pub use wire::{Body, Stored, digest};
+pub use worker::{Drained, Order, Publisher, Reloaded};

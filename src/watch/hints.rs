@@ -124,7 +124,7 @@ impl Watcher {
             }
             Err(source) => {
                 self.watched.remove(folder);
-                let gone = matches!(source.kind, notify::ErrorKind::PathNotFound);
+                let gone = is_gone(&source);
                 let said_before = self.incomplete;
                 self.incomplete |= !gone;
                 if gone {
@@ -143,18 +143,23 @@ impl Watcher {
 
     /// Stops watching folders that are gone, that are others now or whose watch may be lost. To be called
     /// before new folders are watched: a moved folder keeps its watch, which goes by the old name until
-    /// then.
-    pub fn forget_missing(&mut self) {
-        let Some(inner) = &mut self.inner else { return };
+    /// then. Returns them, for the caller to look at: an event that was not read yet goes with its watch,
+    /// so that nobody else may tell of the end of a folder that was found missing here.
+    #[must_use = "what became of these folders may be told by no event"]
+    pub fn forget_missing(&mut self) -> Vec<PathBuf> {
+        let mut forgotten = Vec::new();
+        let Some(inner) = &mut self.inner else { return forgotten };
         let lost = std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner));
         self.watched.retain(|folder, identity| {
             let stays = !lost.holds(folder)
                 && std::fs::metadata(folder).is_ok_and(|now| (now.dev(), now.ino()) == *identity);
             if !stays {
                 drop(inner.unwatch(folder));
+                forgotten.push(folder.clone());
             }
             stays
         });
+        forgotten
     }
 
     /// Stops watching one folder.
@@ -173,6 +178,18 @@ impl std::fmt::Debug for Watcher {
             .field("watched", &self.watched.len())
             .field("incomplete", &self.incomplete)
             .finish_non_exhaustive()
+    }
+}
+
+/// True where the system refused to watch a folder because it is not there (any more). notify asks for a
+/// folder's metadata after it has watched it, and has another error where it went in between.
+pub(super) fn is_gone(refusal: &notify::Error) -> bool {
+    match &refusal.kind {
+        notify::ErrorKind::PathNotFound => true,
+        notify::ErrorKind::Io(source) => {
+            matches!(source.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+        }
+        _ => false,
     }
 }
 

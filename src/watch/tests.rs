@@ -1,6 +1,6 @@
 //! Walking real folders, and events as hints.
 
-use super::hints::hints;
+use super::hints::{hints, is_gone};
 use super::walk::is_session_log;
 use super::*;
 use notify::event::{
@@ -12,6 +12,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use tempfile::TempDir;
 
 /// A folder with these files in it.
@@ -191,7 +192,7 @@ fn polling_watches_nothing_and_says_so() {
     let mut watcher = Watcher::new(true, |_| {});
     let metadata = fs::metadata(root.path()).unwrap();
     watcher.watch(root.path(), &metadata).unwrap();
-    watcher.forget_missing();
+    assert!(watcher.forget_missing().is_empty());
     watcher.unwatch(root.path());
     assert_eq!((watcher.is_complete(), watcher.watched()), (false, 0));
 }
@@ -210,6 +211,22 @@ fn a_system_without_events_is_told_of_once() {
     assert!(Watcher::new(true, |_| {}).refusal().is_none(), "polling that was asked for is no refusal");
 }
 
+/// Writes a log of a name that no event had before. Events of an end of its folder may still come in, and take
+/// the new watch with them; each brings the folder's hint as well.
+fn check_that_a_new_log_is_told_of(watcher: &mut Watcher, hints: &Receiver<Hint>, log: &Path) {
+    let folder = log.parent().unwrap();
+    fs::write(log, "new").unwrap();
+    let told = hints.iter().any(|hint| match hint {
+        Hint::Folder(path) if path == folder => {
+            let _ = watcher.forget_missing();
+            let tree = walk(folder, &mut |path, metadata| watcher.watch(path, metadata).unwrap());
+            tree.files.iter().any(|file| file.path == log)
+        }
+        hint => hint == Hint::File(log.to_owned()),
+    });
+    assert!(told, "hints ended without the file");
+}
+
 #[test]
 fn folders_are_watched_until_they_are_gone() {
     let root = folder(&["a/s.jsonl", "b/s.jsonl"]);
@@ -223,15 +240,13 @@ fn folders_are_watched_until_they_are_gone() {
     fs::write(&log, "more").unwrap();
     assert!(hints.iter().any(|hint| hint == Hint::File(log.clone())), "hints ended without the file");
     fs::remove_dir_all(root.path().join("b")).unwrap();
-    watcher.forget_missing();
+    assert_eq!(watcher.forget_missing(), [root.path().join("b")]);
     assert_eq!(watcher.watched(), 2);
     // Made again under the same name, it is another folder: it can be watched and is.
     fs::create_dir(root.path().join("b")).unwrap();
     let again = root.path().join("b");
     watcher.watch(&again, &fs::metadata(&again).unwrap()).unwrap();
-    let log = again.join("s.jsonl");
-    fs::write(&log, "again").unwrap();
-    assert!(hints.iter().any(|hint| hint == Hint::File(log.clone())), "hints ended without the file");
+    check_that_a_new_log_is_told_of(&mut watcher, &hints, &again.join("new.jsonl"));
     watcher.unwatch(&again);
     assert_eq!((watcher.watched(), watcher.is_complete()), (2, true));
 }
@@ -247,22 +262,14 @@ fn a_folder_that_was_removed_and_made_again_at_once_is_watched_anew() {
         // The new folder may well have the inode of the old one.
         fs::remove_dir_all(&again).unwrap();
         fs::create_dir(&again).unwrap();
-        assert!(hints.iter().any(|hint| hint == Hint::Folder(again.clone())), "hints ended");
-        watcher.forget_missing();
+        // A hint may be one of the round before, and know nothing of this end.
+        let forgotten = hints.iter().any(|hint| {
+            hint == Hint::Folder(again.clone()) && watcher.forget_missing() == std::slice::from_ref(&again)
+        });
+        assert!(forgotten, "round {round}: hints ended without the end of the folder");
         assert_eq!(watcher.watched(), 1, "round {round}: the watch went with the old folder");
         walk(&again, &mut |path, metadata| watcher.watch(path, metadata).unwrap());
-        // Events of the removal may still come in; each brings the folder's hint again.
-        let log = again.join("s.jsonl");
-        fs::write(&log, "again").unwrap();
-        let told = hints.iter().any(|hint| match hint {
-            Hint::Folder(path) if path == again => {
-                watcher.forget_missing();
-                let tree = walk(&again, &mut |path, metadata| watcher.watch(path, metadata).unwrap());
-                tree.files.len() == 1
-            }
-            hint => hint == Hint::File(log.clone()),
-        });
-        assert!(told, "hints ended without the file");
+        check_that_a_new_log_is_told_of(&mut watcher, &hints, &again.join(format!("{round}.jsonl")));
     }
 }
 
@@ -271,10 +278,10 @@ fn dropped_events_may_have_been_the_end_of_any_watch() {
     let root = folder(&["a/s.jsonl"]);
     let mut watcher = Watcher::new(false, |_| {});
     walk(root.path(), &mut |path, metadata| watcher.watch(path, metadata).unwrap());
-    watcher.forget_missing();
+    assert!(watcher.forget_missing().is_empty());
     assert_eq!(watcher.watched(), 2);
     watcher.lost.lock().unwrap().note(&Event::new(EventKind::Other).set_flag(Flag::Rescan));
-    watcher.forget_missing();
+    assert_eq!(watcher.forget_missing().len(), 2);
     assert_eq!(watcher.watched(), 0);
 }
 
@@ -286,7 +293,9 @@ fn the_end_of_a_folder_may_have_been_the_end_of_the_watches_below_it() {
     assert_eq!(watcher.watched(), 4);
     let removed = Event::new(EventKind::Remove(RemoveKind::Folder)).add_path(root.path().join("a"));
     watcher.lost.lock().unwrap().note(&removed);
-    watcher.forget_missing();
+    let mut forgotten = watcher.forget_missing();
+    forgotten.sort();
+    assert_eq!(forgotten, [root.path().join("a"), root.path().join("a/b")]);
     assert_eq!(watcher.watched(), 2, "the root and ab stay");
 }
 
@@ -300,4 +309,18 @@ fn a_folder_that_is_gone_before_it_is_watched_is_no_trouble_and_looked_at_again(
     watcher.watch(&gone, &metadata).unwrap();
     assert_eq!((watcher.watched(), watcher.is_complete()), (0, true));
     assert_eq!(hints.try_recv(), Ok(Hint::Folder(gone)));
+}
+
+#[test]
+fn a_folder_that_goes_while_it_is_watched_is_gone_and_any_other_refusal_is_one() {
+    let io = |kind| notify::Error::io(std::io::Error::from(kind));
+    let gone = [
+        notify::Error::path_not_found(),
+        io(std::io::ErrorKind::NotFound),
+        io(std::io::ErrorKind::NotADirectory),
+    ];
+    assert!(gone.iter().all(is_gone), "{gone:?}");
+    let refused =
+        [io(std::io::ErrorKind::PermissionDenied), notify::Error::new(notify::ErrorKind::MaxFilesWatch)];
+    assert!(!refused.iter().any(is_gone), "{refused:?}");
 }

@@ -306,12 +306,16 @@ $types$;
 -- named like a built-in type would run its check as the owner. No text here holds a backslash, so a caller's
 -- standard_conforming_strings changes nothing.
 
--- A user's id, or null where the value is none.
+-- A user's id, or null where the value is none. (In plpgsql, whose plans are kept: a call in SQL is parsed anew.)
 create or replace function token_usage_private.as_user(value jsonb) returns uuid
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select case when jsonb_typeof(value) = 'string'
-    and value #>> '{}' ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
-    then (value #>> '{}')::uuid end
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(value) = 'string'
+    and value #>> '{}' ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then
+    return (value #>> '{}')::uuid;
+  end if;
+  return null;
+end
 $$;
 
 -- 'service_role' or 'authenticated', from the role that the session runs as and not from its token's claims.

@@ -1,0 +1,150 @@
+//! What a person and other processes are told of publishing: one loud line for a fault, few for what passes
+//! by itself, one when it is over; and the same in the ledger, for `tallyd check`.
+//!
+//! Never says a key, a body or a token; what a server said comes here shortened and safe to show. Cannot
+//! fail: a note that cannot be written is missing.
+
+use super::PublishOptions;
+use super::obstacle::Obstacle;
+use crate::domain::{Clock, UnixMillis};
+use crate::ledger::{NotedRefusal, Outbox, PublishNote};
+use crate::telemetry::Chain;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Between the first line about what passes by itself and the second; doubles with each.
+const FIRST_SILENCE: Duration = Duration::from_mins(5);
+/// No silence about it is longer.
+const LONGEST_SILENCE: Duration = Duration::from_hours(6);
+/// Success is noted at most this often while it lasts.
+const NOTE_INTERVAL: Duration = Duration::from_secs(10);
+/// Clocks that differ by more are told of: days, and the order of files, come from them.
+const SKEW_LIMIT_MS: u64 = 5 * 60 * 1_000;
+
+/// A trouble that has been told of.
+#[derive(Debug)]
+struct Told {
+    kind: &'static str,
+    since: Instant,
+    again: Instant,
+    silence: Duration,
+}
+
+/// What was said so far.
+#[derive(Debug, Default)]
+pub(super) struct Voice {
+    told: Option<Told>,
+    noted: Option<Instant>,
+    /// The server's clock was found to differ, and that was said.
+    skew_told: bool,
+}
+
+impl Voice {
+    /// Settings are others: what is said next is news.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Something is in the way.
+    pub(super) fn obstacle(
+        &mut self,
+        met: &Obstacle,
+        options: &PublishOptions,
+        outbox: &mut Outbox,
+        clock: &dyn Clock,
+        now: Instant,
+    ) {
+        let is_news = self.is_news(met.kind(), matches!(met, Obstacle::Fault(_)), now);
+        if !is_news {
+            tracing::debug!(problem = %met.what(), "still not published");
+            return;
+        }
+        let refusal = NotedRefusal {
+            at: clock.now(),
+            kind: met.kind().to_owned(),
+            message: met.what(),
+            help: met.help(options),
+        };
+        if let Obstacle::Fault(_) = met {
+            tracing::error!(
+                problem = %refusal.message,
+                help = %refusal.help,
+                "nothing can be published; all of it is kept and sent once this is mended"
+            );
+        } else {
+            tracing::warn!(problem = %refusal.message, "not published yet; trying again by itself");
+        }
+        let last_success = outbox.noted().map(|note| note.last_success).unwrap_or_default();
+        note(outbox, &PublishNote { last_success, refusal: Some(refusal) });
+    }
+
+    /// Whether a trouble of this kind is to be told of now. A fault is told of once; what passes by itself
+    /// at growing intervals.
+    fn is_news(&mut self, kind: &'static str, is_fault: bool, now: Instant) -> bool {
+        match &mut self.told {
+            Some(told) if told.kind == kind => {
+                let is_due = !is_fault && told.again <= now;
+                if is_due {
+                    told.silence = (told.silence * 2).min(LONGEST_SILENCE);
+                    told.again = now + told.silence;
+                }
+                is_due
+            }
+            told => {
+                let since = told.as_ref().map_or(now, |told| told.since);
+                *told = Some(Told { kind, since, again: now + FIRST_SILENCE, silence: FIRST_SILENCE });
+                true
+            }
+        }
+    }
+
+    /// What is in the ledger was sent, or there was nothing to send and the server is there.
+    pub(super) fn success(&mut self, outbox: &mut Outbox, clock: &dyn Clock, now: Instant) {
+        let over = self.told.take();
+        if let Some(told) = &over {
+            let seconds = now.duration_since(told.since).as_secs();
+            tracing::info!(after_seconds = seconds, "publishing goes on; what was kept has been sent");
+        }
+        if over.is_some() || self.noted.is_none_or(|noted| noted + NOTE_INTERVAL <= now) {
+            self.noted = Some(now);
+            note(outbox, &PublishNote { last_success: Some(clock.now()), refusal: None });
+        }
+    }
+
+    /// The server's clock, as it was a moment ago.
+    pub(super) fn clock(&mut self, server: UnixMillis, here: UnixMillis) {
+        let skew = here.0.saturating_sub(server.0);
+        if skew.unsigned_abs() > SKEW_LIMIT_MS && !self.skew_told {
+            self.skew_told = true;
+            let minutes = skew / 60_000;
+            tracing::warn!(
+                minutes,
+                "this machine's clock differs from the server's: usage may be counted on another day"
+            );
+        }
+    }
+
+    /// The server refuses one session.
+    pub(super) fn parked(session: &str, code: &str, message: &str) {
+        tracing::warn!(
+            session = %crate::telemetry::shown(session),
+            code,
+            message,
+            "the server refuses a session; it is kept, and tried again when it changes or tallyd is upgraded"
+        );
+    }
+
+    /// Prices were changed without saying so.
+    pub(super) fn prices_without_revision() {
+        tracing::warn!(
+            help = "raise `version` in your price file",
+            "prices have changed under the same version: the server cannot tell which cost is the newer one"
+        );
+    }
+}
+
+fn note(outbox: &mut Outbox, note: &PublishNote) {
+    if let Err(error) = outbox.note(note) {
+        tracing::debug!(error = %Chain(&error), "the state of publishing could not be noted");
+    }
+}
