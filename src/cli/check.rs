@@ -23,12 +23,13 @@ Examples:
   tallyd check             what is right, what is wrong, and what mends it
   tallyd check --json      for scripts and health checks
 
-Looks at the log folders, the ledger, the prices, the settings of publishing, the Supabase project (key, SQL, user,
-clock), the owner of the ledger and what waits to be sent. Changes nothing. Without Supabase it says how to switch
-publishing on.
+Looks at the log folders, the ledger, the prices, the settings of publishing, the Supabase project
+(key, SQL, user, clock), the owner of the ledger and what waits to be sent. Changes nothing.
+Without Supabase it says how to switch publishing on.
 
-The exit code is that of the first thing that is wrong: 1 the clock or a folder, 3 a setting, 4 no state folder,
-6 or 7 the ledger, 8 prices, 10 key, user or SQL, 11 no answer, 12 sessions that the server refuses, 13 the owner.";
+The exit code is that of the first thing that is wrong: 1 the clock or a folder, 3 a setting,
+4 no state folder, 6 or 7 the ledger, 8 prices, 10 key, user or SQL, 11 no answer, 12 sessions
+that the server refuses, 13 the owner.";
 
 /// Arguments of `tallyd check`.
 #[derive(Debug, Default, Args)]

@@ -14,6 +14,7 @@ pub mod global;
 pub mod man;
 pub mod output;
 pub mod prices;
+pub mod publish;
 mod publishing;
 pub mod reassign;
 pub mod report;
@@ -21,6 +22,7 @@ mod report_help;
 pub mod run;
 pub mod scan;
 pub mod schema;
+pub mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -75,10 +77,14 @@ pub enum Command {
     Prices(prices::PricesArgs),
     /// Show how a response or a session was counted and priced, line by line and term by term
     Explain(explain::ExplainArgs),
+    /// Send what waits to Supabase, now
+    Publish(publish::PublishArgs),
     /// Say what is right and what is wrong: folders, ledger, prices, Supabase; change nothing
     Check(check::CheckArgs),
     /// Say to whom the ledger belongs, or give it to the configured user
     Reassign(reassign::ReassignArgs),
+    /// Compare Supabase with the ledger, and send again what is missing there
+    Verify(verify::VerifyArgs),
     /// Print the SQL that sets a Supabase project up
     Schema(schema::SchemaArgs),
     /// Print the completion script of a shell
@@ -129,6 +135,8 @@ impl Cli {
             Some(Command::Explain(args)) => explain::run(args, settings),
             Some(Command::Completions(args)) => completions::run(args),
             Some(Command::Man(args)) => man::run(args),
+            Some(Command::Publish(args)) => publish::run(args, settings),
+            Some(Command::Verify(args)) => verify::run(args, settings),
             Some(Command::Check(args)) => check::run(args, settings),
             Some(Command::Reassign(args)) => reassign::run(args, settings),
             Some(Command::Schema(args)) => schema::run(args),

@@ -4,11 +4,11 @@ use super::engine;
 use super::errors::Unpublished;
 use super::exit::ExitCode;
 use crate::config::Settings;
-use crate::domain::Revision;
-use crate::ledger::{Holder, LedgerLock, LockError};
+use crate::domain::{Revision, SystemClock};
+use crate::ledger::{Holder, LedgerLock, LockError, Outbox};
 use crate::parse::RULES_VERSION;
 use crate::price::PriceTable;
-use crate::publish::PublishOptions;
+use crate::publish::{Fault, Obstacle, PublishOptions, Publisher};
 
 /// How publishing is switched on.
 pub(super) const HOW_TO_SWITCH_ON: &str = "set SUPABASE_URL, SUPABASE_SERVICE_KEY and USER_ID (or `url`, `key_file` and `user_id` under [publish] in tallyd.toml)";
@@ -37,6 +37,38 @@ fn is_off(settings: &Settings, command: &str) -> Unpublished {
         what: format!("`tallyd {command}` has nothing to do: publishing is {reason}"),
         help: Some(help.to_owned()),
     }
+}
+
+/// A publisher for one command.
+pub(super) fn publisher(
+    settings: &Settings,
+    options: &PublishOptions,
+    outbox: Outbox,
+) -> anyhow::Result<Publisher> {
+    let prices = engine::prices(settings)?;
+    let (revision, digest) = (revision(&prices), prices.digest());
+    Ok(Publisher::new(outbox, options.clone(), revision, digest, Box::new(SystemClock)))
+}
+
+/// What is in the way, as the error that ends a command.
+pub(super) fn failure(obstacle: &Obstacle, options: &PublishOptions) -> Unpublished {
+    let code = match obstacle {
+        Obstacle::Fault(Fault::ForeignLedger { .. }) => ExitCode::Foreign,
+        Obstacle::Fault(_) => ExitCode::Refused,
+        Obstacle::Transient { .. } => {
+            return Unpublished { code: ExitCode::Unsent, what: obstacle.what(), help: None };
+        }
+        Obstacle::Ledger(_) => ExitCode::Ledger,
+    };
+    Unpublished { code, what: obstacle.what(), help: Some(obstacle.help(options)) }
+}
+
+/// Refuses a ledger that belongs to somebody else than the configured user.
+pub(super) fn refuse_foreign(outbox: &Outbox, options: &PublishOptions) -> anyhow::Result<()> {
+    let wanted = &options.destination;
+    let Some(owner) = outbox.owner()?.filter(|owner| owner != wanted) else { return Ok(()) };
+    let fault = Fault::ForeignLedger { owner, wanted: wanted.clone() };
+    Err(failure(&Obstacle::Fault(fault), options).into())
 }
 
 /// The daemon that keeps the ledger, if one does.

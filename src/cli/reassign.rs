@@ -19,8 +19,9 @@ Examples:
   tallyd reassign --from-now-on      what was counted so far stays with the former owner
   tallyd reassign --everything       all of it goes to the user that is configured now
 
-The ledger belongs to the user and project that first took something in. When USER_ID or SUPABASE_URL name another,
-nothing is published until this is decided. It works beside a running tallyd, which goes on by itself.
+The ledger belongs to the user and project that first took something in. When USER_ID or
+SUPABASE_URL name another, nothing is published until this is decided. It works beside a running
+tallyd, which goes on by itself.
 
 Exit code 13 where the two differ and nothing was decided.";
 
@@ -112,17 +113,16 @@ fn describe(standing: &Standing) -> (String, ExitCode) {
             }
             (text, ExitCode::Done)
         }
-        Some(owner) => {
+        Some(_) => {
             let _ = write!(
                 text,
                 "Nothing is published until you decide:\n  \
-                 tallyd reassign --from-now-on   sessions that begin from now on go to {configured};\n  \
-                 {:32}what was counted so far stays with {owner}\n  \
-                 {:32}and is not sent on, even where it grows\n  \
-                 tallyd reassign --everything    all {counted} are sent to {configured},\n  \
-                 {:32}what {owner} was sent included; there it stays as well\n\
+                 tallyd reassign --from-now-on  Sessions that begin from now on go to the configured user. What was\n  \
+                 {0:30} counted so far stays with the owner and is not sent on, even where it grows.\n  \
+                 tallyd reassign --everything   All {counted} go to the configured user, also what the owner was\n  \
+                 {0:30} sent, which the owner keeps.\n\
                  Or set USER_ID and SUPABASE_URL back.\n",
-                "", "", ""
+                ""
             );
             (text, ExitCode::Foreign)
         }

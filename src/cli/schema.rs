@@ -10,8 +10,9 @@ Examples:
   tallyd schema --list                     the names of the migrations
   tallyd schema > token_usage.sql          to read first, or for the dashboard's SQL editor
 
-The connection string is in the project's dashboard under Connect. Each migration is one transaction; running it
-again changes nothing. In scripts add -v ON_ERROR_STOP=1, so that psql's exit code tells of a failure.";
+The connection string is in the project's dashboard under Connect. Each migration is one
+transaction; running it again changes nothing. In scripts add -v ON_ERROR_STOP=1, so that psql's
+exit code tells of a failure.";
 
 /// The migrations in order of their time, as the Supabase CLI finds them in `supabase/migrations`.
 const MIGRATIONS: [(&str, &str); 1] = [(

@@ -9,5 +9,9 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, DaemonError> {
         .enable_all()
         .build()
         .map_err(|source| DaemonError::SetUp { what: "the runtime", source })?;
-    Ok(runtime.block_on(future))
+    let output = runtime.block_on(future);
+    // Names are looked up on threads of the runtime that nothing can interrupt: a dead resolver would hold
+    // up the end of the command.
+    runtime.shutdown_background();
+    Ok(output)
 }

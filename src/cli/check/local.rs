@@ -15,6 +15,8 @@ use std::path::PathBuf;
 /// Parked sessions that are shown one by one in text; JSON has all.
 const SHOWN_PARKED: usize = 5;
 
+const PARKED_HELP: &str = "`tallyd publish` tries them again; where that does not help, the project's SQL or tallyd has a defect: please report it";
+
 /// The folders of logs.
 pub(super) fn roots(settings: &Settings) -> Row {
     let roots = match settings.roots() {
@@ -173,25 +175,32 @@ pub(super) fn backlog(outbox: &Outbox, by_daemon: bool) -> Row {
     lines.extend(backlog.oldest.map(|at| format!("the longest since {}", at.to_rfc3339())));
     lines.extend((backlog.held > 0).then(|| format!("{} held for another owner", sessions(backlog.held))));
     lines.extend(noted.last_success.map(|at| format!("last sent {}", at.to_rfc3339())));
-    let refused = noted.refusal.as_ref();
-    let refused = refused.map(|refusal| format!("since {}: {}", refusal.at.to_rfc3339(), refusal.message));
-    let detail = [Some(lines.join("; ")), refused].into_iter().flatten().collect::<Vec<_>>().join("\n");
-    let row = if parked.is_empty() {
-        let row = Row::ok("backlog", detail);
-        match (&noted.refusal, backlog.waiting) {
-            (Some(refusal), _) => row.help(refusal.help.clone()),
-            (None, 1..) if !by_daemon => row.help("`tallyd publish` sends it, and so does a running tallyd"),
-            _ => row,
+    // Whose the ledger is has a row of its own.
+    let refusal = noted.refusal.filter(|refusal| refusal.kind != "foreign_ledger");
+    let tried = refusal
+        .as_ref()
+        .map(|refusal| format!("the last try, {}, failed: {}", refusal.at.to_rfc3339(), refusal.message));
+    let refused = (!parked.is_empty()).then(|| list(&parked));
+    let detail =
+        [Some(lines.join("; ")), tried, refused].into_iter().flatten().collect::<Vec<_>>().join("\n");
+    let row = match &refusal {
+        _ if !parked.is_empty() => Row::wrong("backlog", ExitCode::Parked, detail).help(PARKED_HELP),
+        // What a daemon noted holds; a command's note is as old as the command.
+        Some(refusal) if by_daemon => {
+            let passes = matches!(refusal.kind.as_str(), "unreachable" | "ledger");
+            let code = if passes { ExitCode::Unsent } else { ExitCode::Refused };
+            Row::wrong("backlog", code, detail).help(refusal.help.clone())
         }
-    } else {
-        Row::wrong("backlog", ExitCode::Parked, format!("{detail}\n{}", list(&parked)))
-            .help("`tallyd publish` tries them again; where that does not help, it is a defect of tallyd's or of the project's SQL: please report it")
+        _ if backlog.waiting > 0 && !by_daemon => {
+            Row::ok("backlog", detail).help("`tallyd publish` sends it, and so does a running tallyd")
+        }
+        _ => Row::ok("backlog", detail),
     };
     row.fact("waiting", backlog.waiting)
         .fact("held", backlog.held)
         .fact("oldest", time(backlog.oldest))
         .fact("lastSuccess", time(noted.last_success))
-        .fact("refusal", noted.refusal.map_or(Value::Null, |refusal| refusal.kind.into()))
+        .fact("refusal", refusal.map_or(Value::Null, |refusal| refusal.kind.into()))
         .fact("parked", parked.iter().map(parked_json).collect::<Vec<_>>())
 }
 

@@ -19,7 +19,7 @@ pub(super) fn rows(
 ) -> Vec<Row> {
     let told = match answer {
         Ok(Ok(answer)) => of_answer(options, &answer, now),
-        Ok(Err(refusal)) => vec![of_refusal(options, refusal)],
+        Ok(Err(refusal)) => of_refusal(options, refusal),
         Err(what) => vec![Row::wrong("server", ExitCode::Failure, what)],
     };
     let row =
@@ -70,8 +70,8 @@ fn of_answer(options: &PublishOptions, answer: &CheckAnswer, now: UnixMillis) ->
     rows
 }
 
-fn of_refusal(options: &PublishOptions, refusal: Refusal) -> Row {
-    match refusal {
+fn of_refusal(options: &PublishOptions, refusal: Refusal) -> Vec<Row> {
+    let row = match refusal {
         Refusal::Configuration(fault) => of_fault(options, &fault),
         Refusal::Transient { what, .. } => Row::wrong("server", ExitCode::Unsent, what)
             .help("see that the URL is right and that this machine reaches it; nothing is lost meanwhile, a running tallyd tries again"),
@@ -79,7 +79,10 @@ fn of_refusal(options: &PublishOptions, refusal: Refusal) -> Row {
             Row::wrong("server", ExitCode::Refused, format!("it refuses the check: {code} {message}"))
         }
         Refusal::TooLarge => Row::wrong("server", ExitCode::Refused, "it refuses the check as too large"),
-    }
+    };
+    // Whoever finds fault with something else has answered.
+    let answered = (row.name != "server").then(|| Row::ok("server", "answers"));
+    answered.into_iter().chain([row]).collect()
 }
 
 /// The row of what is to blame.

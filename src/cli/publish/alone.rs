@@ -1,0 +1,39 @@
+//! Publishing where no daemon runs: one pass over the logs, then everything is sent from here.
+
+use super::{PublishArgs, Sent};
+use crate::cli::engine;
+use crate::cli::publishing;
+use crate::collect::{Collector, TablePricing};
+use crate::config::Settings;
+use crate::daemon;
+use crate::ledger::Outbox;
+use crate::publish::PublishOptions;
+
+/// Takes in what is new and sends what waits.
+pub(super) fn run(
+    args: &PublishArgs,
+    settings: &Settings,
+    options: &PublishOptions,
+    mut collector: Collector<TablePricing>,
+) -> anyhow::Result<Sent> {
+    engine::take_in(&mut collector, &mut |_| {})?;
+    collector.ledger().checkpoint()?;
+    // The lock is given back before anything is sent: a daemon that starts meanwhile does not wait for the
+    // server, and may send the same, which changes nothing.
+    drop(collector);
+    let mut outbox = Outbox::open(settings.state_dir()?)?;
+    publishing::refuse_foreign(&outbox, options)?;
+    if args.full {
+        outbox.republish()?;
+    }
+    outbox.release(None)?;
+    let mut publisher = publishing::publisher(settings, options, outbox)?;
+    let drained = daemon::block_on(publisher.drain(args.patience()))?;
+    Ok(Sent {
+        arrived: Some(drained.sent as u64),
+        left: drained.left as u64,
+        parked: Outbox::open(settings.state_dir()?)?.parked()?,
+        handed_over: None,
+        obstacle: drained.obstacle.map(|obstacle| publishing::failure(&obstacle, options)),
+    })
+}
