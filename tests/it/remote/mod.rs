@@ -13,6 +13,7 @@
 #![cfg(test)]
 
 mod answers;
+mod contract;
 mod failing;
 pub(crate) mod faults;
 mod gate;
