@@ -23,7 +23,8 @@ pub(super) struct Transaction {
 }
 
 fn usage(random: &mut Random) -> Usage {
-    let mut usage = Usage { cost: i64::try_from(random.range(0, 3)).expect("small") * 1_000_000_001, ..Usage::default() };
+    let mut usage =
+        Usage { cost: i64::try_from(random.range(0, 3)).expect("small") * 1_000_000_001, ..Usage::default() };
     for counter in &mut usage.counters {
         *counter = i64::try_from(random.range(0, 2)).expect("small");
     }
@@ -64,7 +65,8 @@ fn variant(random: &mut Random, of: &Value) -> Value {
 }
 
 fn running(random: &mut Random) -> Running {
-    let mut totals = Usage { cost: i64::try_from(random.range(0, 5)).expect("small") * 7, ..Usage::default() };
+    let mut totals =
+        Usage { cost: i64::try_from(random.range(0, 5)).expect("small") * 7, ..Usage::default() };
     for index in OLD_COUNTERS {
         totals.counters[index] = i64::try_from(random.range(0, 6)).expect("small");
     }
@@ -86,7 +88,12 @@ pub(super) fn history(random: &mut Random) -> Vec<Sent> {
                 Item::Old(running(random))
             } else {
                 let again = !values.is_empty() && random.chance(60);
-                let value = if again { let of = random.pick(&values).clone(); variant(random, &of) } else { value(random) };
+                let value = if again {
+                    let of = random.pick(&values).clone();
+                    variant(random, &of)
+                } else {
+                    value(random)
+                };
                 values.push(value.clone());
                 Item::New(value)
             };
