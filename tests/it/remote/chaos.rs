@@ -20,6 +20,11 @@ use std::thread;
 
 const LEDGERS: usize = 8;
 
+/// Sessions of a ledger.
+fn sessions() -> usize {
+    if std::env::var_os("TALLYD_LONG").is_some() { 80 } else { 8 }
+}
+
 /// A fifth of the answers are lost, a tenth of the requests refused.
 fn trouble(seed: u64) -> Plan {
     chaos(seed, vec![(20, Fault::LoseAnswer), (10, Fault::unavailable())])
@@ -32,9 +37,10 @@ fn write_line(projects: &Path, line: &Line) {
     file.write_all(format!("{}\n", line.text).as_bytes()).expect("a log can be written");
 }
 
-/// One container: writes its logs while its daemon follows, and kills the daemon now and then.
-fn live(sandbox: &Sandbox, tree: &Tree, url: &str, user: &str, seed: u64) {
-    let mut random = Random::new(seed);
+/// One container: writes its logs while its daemon follows, and kills the daemon now and then. Returns how
+/// often.
+fn live(sandbox: &Sandbox, tree: &Tree, url: &str, user: &str, seed: u64) -> u64 {
+    let (mut random, mut kills) = (Random::new(seed), 0);
     let start = || Daemon::start(&mut publisher(sandbox, "run", url, user));
     let mut daemon = start();
     for (position, line) in tree.lines.iter().enumerate() {
@@ -45,11 +51,13 @@ fn live(sandbox: &Sandbox, tree: &Tree, url: &str, user: &str, seed: u64) {
         }
         if random.chance(1) {
             daemon.kill();
+            kills += 1;
             daemon = start();
         }
     }
     daemon.wait_for("following");
     daemon.stop();
+    kills
 }
 
 /// Publishes until nothing waits, however often that takes.
@@ -68,17 +76,24 @@ fn the_server_has_what_eight_ledgers_have() {
     gateway.plan(trouble(random.next()));
     let users = [database.new_user(), database.new_user()];
     let containers: Vec<_> = (0..LEDGERS)
-        .map(|number| (Sandbox::new(), Tree::generate(random.next(), 6), &users[number % 2], random.next()))
+        .map(|number| {
+            (Sandbox::new(), Tree::generate(random.next(), sessions()), &users[number % 2], random.next())
+        })
         .collect();
     let url = gateway.url();
-    thread::scope(|scope| {
-        for (sandbox, tree, user, seed) in &containers {
-            let url = &url;
-            scope.spawn(move || {
-                live(sandbox, tree, url, user, *seed);
-                publish_the_rest(sandbox, url, user);
-            });
-        }
+    let kills: u64 = thread::scope(|scope| {
+        let living: Vec<_> = containers
+            .iter()
+            .map(|(sandbox, tree, user, seed)| {
+                let url = &url;
+                scope.spawn(move || {
+                    let kills = live(sandbox, tree, url, user, *seed);
+                    publish_the_rest(sandbox, url, user);
+                    kills
+                })
+            })
+            .collect();
+        living.into_iter().map(|one| one.join().expect("a container ends well")).sum()
     });
     for user in &users {
         let mut truth = Truth::default();
@@ -88,8 +103,12 @@ fn the_server_has_what_eight_ledgers_have() {
         }
         assert_eq!(server_account(&database, user), truth.account());
     }
-    let lost = gateway.seen().len();
-    assert!(lost > LEDGERS, "{lost} requests: there was no trouble to speak of");
+    let seen = gateway.seen();
+    let met = |is: fn(&Fault) -> bool| seen.iter().filter(|seen| seen.fault.as_ref().is_some_and(is)).count();
+    let (lost, refused) =
+        (met(|fault| matches!(fault, Fault::LoseAnswer)), met(|fault| matches!(fault, Fault::Instead(_))));
+    println!("{} requests, {lost} answers lost, {refused} refused, {kills} daemons killed", seen.len());
+    assert!(lost > LEDGERS && refused > 0 && kills > 0, "there was no trouble to speak of");
 }
 
 /// As the prototype called: a session's whole totals, again after each response, tried again until an

@@ -15,7 +15,7 @@
 mod answers;
 mod chaos;
 mod contract;
-mod exact;
+pub(crate) mod exact;
 mod failing;
 pub(crate) mod faults;
 mod gate;
