@@ -2,8 +2,8 @@
 //! must be what the set of committed calls says, whatever came first; at every moment the days' rows must be
 //! the sums of the cells; a call that is repeated must write nothing. `TALLYD_REMOTE_CASES` says how many.
 
-use super::migration;
 use super::history::{Transaction, history, transactions};
+use super::migration;
 use super::value::{COUNTERS, Kept, Sent, kept};
 use crate::random::Random;
 use crate::remote::{Database, Stack, Template};
@@ -102,7 +102,8 @@ impl Campaign<'_> {
 
     fn call(&self, transaction: &mut postgres::Transaction, next: &Transaction) -> Result<Vec<Json>, String> {
         let user = &self.users[next.user];
-        let items: Vec<Json> = next.items.iter().map(|item| self.histories[next.user][*item].json(user)).collect();
+        let items: Vec<Json> =
+            next.items.iter().map(|item| self.histories[next.user][*item].json(user)).collect();
         let answer = if next.is_batch {
             transaction.query_one("select public.upsert_token_usage_batch($1)", &[&json!(items)])
         } else {
@@ -162,7 +163,9 @@ impl Campaign<'_> {
 }
 
 fn told(error: &postgres::Error) -> String {
-    error.as_db_error().map_or_else(|| error.to_string(), |error| format!("{} {}", error.code().code(), error))
+    error
+        .as_db_error()
+        .map_or_else(|| error.to_string(), |error| format!("{} {}", error.code().code(), error))
 }
 
 /// What differs, a line each.
@@ -175,8 +178,18 @@ fn differences(found: &Kept, expected: &Kept) -> String {
     ];
     let mut lines = Vec::new();
     for (kind, found, expected) in pairs {
-        lines.extend(found.iter().filter(|line| !expected.contains(line)).map(|line| format!("{kind} found    {line}")));
-        lines.extend(expected.iter().filter(|line| !found.contains(line)).map(|line| format!("{kind} expected {line}")));
+        lines.extend(
+            found
+                .iter()
+                .filter(|line| !expected.contains(line))
+                .map(|line| format!("{kind} found    {line}")),
+        );
+        lines.extend(
+            expected
+                .iter()
+                .filter(|line| !found.contains(line))
+                .map(|line| format!("{kind} expected {line}")),
+        );
     }
     lines.join("\n")
 }
@@ -243,7 +256,7 @@ pub(super) fn stored(database: &Database, user: &str) -> Kept {
 /// Makes others run between one row's lock and the next, where a fault of locking shows.
 const SLOW_MOTION: &str = "
     create function public.dawdle() returns trigger language plpgsql as $$
-      begin perform pg_sleep(random() * 0.002); return new; end $$;
+      begin perform pg_sleep(random() * 0.004); return new; end $$;
     create trigger dawdle before insert on public.token_usage_sessions
       for each row execute function public.dawdle();
     create trigger dawdle before insert on public.token_usage_daily
@@ -261,7 +274,8 @@ pub(super) fn arena(migration: &str) -> Database {
 }
 
 fn cases() -> u64 {
-    let given = std::env::var("TALLYD_REMOTE_CASES").ok().map(|text| text.parse().expect("a number of cases"));
+    let given =
+        std::env::var("TALLYD_REMOTE_CASES").ok().map(|text| text.parse().expect("a number of cases"));
     let is_long = std::env::var_os("TALLYD_LONG").is_some();
     given.unwrap_or(if is_long { 100 } else { 6 })
 }

@@ -23,7 +23,8 @@ pub(super) struct Transaction {
 }
 
 fn usage(random: &mut Random) -> Usage {
-    let mut usage = Usage { cost: i64::try_from(random.range(0, 3)).expect("small") * 1_000_000_001, ..Usage::default() };
+    let mut usage =
+        Usage { cost: i64::try_from(random.range(0, 3)).expect("small") * 1_000_000_001, ..Usage::default() };
     for counter in &mut usage.counters {
         *counter = i64::try_from(random.range(0, 2)).expect("small");
     }
@@ -33,8 +34,8 @@ fn usage(random: &mut Random) -> Usage {
 
 fn value(random: &mut Random) -> Value {
     let mut cells = BTreeMap::new();
-    for _ in 0..random.range(0, 4) {
-        cells.insert((day(random.range(1, 5)), (*random.pick(&MODELS)).to_owned()), usage(random));
+    for _ in 0..random.range(0, 6) {
+        cells.insert((day(random.range(1, 8)), (*random.pick(&MODELS)).to_owned()), usage(random));
     }
     let (started, latest) = (random.range(0, 9), random.range(10, 19));
     let model = (*random.pick(&MODELS)).to_owned();
@@ -64,13 +65,14 @@ fn variant(random: &mut Random, of: &Value) -> Value {
 }
 
 fn running(random: &mut Random) -> Running {
-    let mut totals = Usage { cost: i64::try_from(random.range(0, 5)).expect("small") * 7, ..Usage::default() };
+    let mut totals =
+        Usage { cost: i64::try_from(random.range(0, 5)).expect("small") * 7, ..Usage::default() };
     for index in OLD_COUNTERS {
         totals.counters[index] = i64::try_from(random.range(0, 6)).expect("small");
     }
     totals.counters[MESSAGES] = totals.counters[MESSAGES].min(3);
     let model = (*random.pick(&MODELS)).to_owned();
-    Running { day: day(random.range(1, 5)), totals, started: random.range(0, 9), model }
+    Running { day: day(random.range(1, 8)), totals, started: random.range(0, 9), model }
 }
 
 /// All that is ever said of a user's sessions.
@@ -86,7 +88,12 @@ pub(super) fn history(random: &mut Random) -> Vec<Sent> {
                 Item::Old(running(random))
             } else {
                 let again = !values.is_empty() && random.chance(60);
-                let value = if again { let of = random.pick(&values).clone(); variant(random, &of) } else { value(random) };
+                let value = if again {
+                    let of = random.pick(&values).clone();
+                    variant(random, &of)
+                } else {
+                    value(random)
+                };
                 values.push(value.clone());
                 Item::New(value)
             };
@@ -100,7 +107,7 @@ pub(super) fn history(random: &mut Random) -> Vec<Sent> {
 /// comes again), in any order, single and in batches.
 pub(super) fn transactions(random: &mut Random, histories: &[Vec<Sent>]) -> Vec<Transaction> {
     let mut all = Vec::new();
-    let most = *random.pick(&[1, 1, 10]);
+    let most = *random.pick(&[1, 10]);
     for (user, sent) in histories.iter().enumerate() {
         let mut items: Vec<usize> = Vec::new();
         for index in 0..sent.len() {

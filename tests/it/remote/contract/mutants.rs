@@ -6,7 +6,7 @@ use super::migration;
 use crate::random::Random;
 
 /// How many campaigns a mutant may outlive: those that lose a race do not lose every one.
-const PATIENCE: u64 = 12;
+const PATIENCE: u64 = 20;
 
 struct Mutant {
     name: &'static str,
@@ -17,11 +17,17 @@ struct Mutant {
 const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a day forgets what it had",
-        changes: &[("daily_input_tokens = daily.daily_input_tokens + excluded", "daily_input_tokens = excluded")],
+        changes: &[(
+            "daily_input_tokens = daily.daily_input_tokens + excluded",
+            "daily_input_tokens = excluded",
+        )],
     },
     Mutant {
         name: "the old cells stay in the day's sum",
-        changes: &[("select 1 as sign, * from cell union all select -1, * from old", "select 1 as sign, * from cell")],
+        changes: &[(
+            "select 1 as sign, * from cell union all select -1, * from old",
+            "select 1 as sign, * from cell",
+        )],
     },
     Mutant {
         name: "rank without revision",
@@ -54,7 +60,10 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "sessions locked in any order",
-        changes: &[("order by v.session_id\n", "order by random()\n"), ("order by name.session_id\n", "order by random()\n")],
+        changes: &[
+            ("order by v.session_id\n", "order by random()\n"),
+            ("order by name.session_id\n", "order by random()\n"),
+        ],
     },
     Mutant {
         name: "days locked in any order",
@@ -66,7 +75,10 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "cells that are gone stay",
-        changes: &[("select session_id, usage_date, model from cell)\n", "select session_id, usage_date, model from cell) and false\n")],
+        changes: &[(
+            "select session_id, usage_date, model from cell)\n",
+            "select session_id, usage_date, model from cell) and false\n",
+        )],
     },
     Mutant {
         name: "no greatest of the days before",
@@ -74,7 +86,10 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "running totals added up",
-        changes: &[("greatest(known.output_tokens, excluded.output_tokens)", "known.output_tokens + excluded.output_tokens")],
+        changes: &[(
+            "greatest(known.output_tokens, excluded.output_tokens)",
+            "known.output_tokens + excluded.output_tokens",
+        )],
     },
     Mutant {
         name: "the latest running totals kept",
@@ -82,7 +97,10 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "running totals outlive the first value with a revision",
-        changes: &[("delete from token_usage_private.running_totals\n    where user_id = owner", "delete from token_usage_private.running_totals\n    where false")],
+        changes: &[(
+            "delete from token_usage_private.running_totals\n    where user_id = owner",
+            "delete from token_usage_private.running_totals\n    where false",
+        )],
     },
     Mutant {
         name: "nothing compared under the lock",

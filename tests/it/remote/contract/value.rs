@@ -147,14 +147,7 @@ impl Value {
         let totals = self.totals();
         let counters = totals.counters;
         let tokens = totals.total_tokens();
-        (
-            self.revision,
-            counters[MESSAGES],
-            counters[OUTPUT],
-            tokens,
-            -counters[INCOMPLETE],
-            self.digest(),
-        )
+        (self.revision, counters[MESSAGES], counters[OUTPUT], tokens, -counters[INCOMPLETE], self.digest())
     }
 
     fn json(&self, user: &str, session: &str) -> Json {
@@ -313,7 +306,8 @@ fn held_of_old(all: &[&Running]) -> Held {
         }
     }
     let started = all.iter().map(|one| one.started).min().expect("one at least");
-    let latest = all.iter().max_by_key(|one| (one.totals.counters[MESSAGES], &one.model)).expect("one at least");
+    let latest =
+        all.iter().max_by_key(|one| (one.totals.counters[MESSAGES], &one.model)).expect("one at least");
     let line = format!("0|{}|{}||{}||{}", reached.text(), instant(started), latest.model, ending(&reached));
     let running = days.iter().map(|(day, said)| format!("{day}|{}", said.text())).collect();
     Held { line, cells, running }
