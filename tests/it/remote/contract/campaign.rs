@@ -256,7 +256,7 @@ pub(super) fn stored(database: &Database, user: &str) -> Kept {
 /// Makes others run between one row's lock and the next, where a fault of locking shows.
 const SLOW_MOTION: &str = "
     create function public.dawdle() returns trigger language plpgsql as $$
-      begin perform pg_sleep(random() * 0.002); return new; end $$;
+      begin perform pg_sleep(random() * 0.004); return new; end $$;
     create trigger dawdle before insert on public.token_usage_sessions
       for each row execute function public.dawdle();
     create trigger dawdle before insert on public.token_usage_daily

@@ -34,8 +34,8 @@ fn usage(random: &mut Random) -> Usage {
 
 fn value(random: &mut Random) -> Value {
     let mut cells = BTreeMap::new();
-    for _ in 0..random.range(0, 4) {
-        cells.insert((day(random.range(1, 5)), (*random.pick(&MODELS)).to_owned()), usage(random));
+    for _ in 0..random.range(0, 6) {
+        cells.insert((day(random.range(1, 8)), (*random.pick(&MODELS)).to_owned()), usage(random));
     }
     let (started, latest) = (random.range(0, 9), random.range(10, 19));
     let model = (*random.pick(&MODELS)).to_owned();
@@ -72,7 +72,7 @@ fn running(random: &mut Random) -> Running {
     }
     totals.counters[MESSAGES] = totals.counters[MESSAGES].min(3);
     let model = (*random.pick(&MODELS)).to_owned();
-    Running { day: day(random.range(1, 5)), totals, started: random.range(0, 9), model }
+    Running { day: day(random.range(1, 8)), totals, started: random.range(0, 9), model }
 }
 
 /// All that is ever said of a user's sessions.
@@ -107,7 +107,7 @@ pub(super) fn history(random: &mut Random) -> Vec<Sent> {
 /// comes again), in any order, single and in batches.
 pub(super) fn transactions(random: &mut Random, histories: &[Vec<Sent>]) -> Vec<Transaction> {
     let mut all = Vec::new();
-    let most = *random.pick(&[1, 1, 10]);
+    let most = *random.pick(&[1, 10]);
     for (user, sent) in histories.iter().enumerate() {
         let mut items: Vec<usize> = Vec::new();
         for index in 0..sent.len() {

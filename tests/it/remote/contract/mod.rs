@@ -13,6 +13,7 @@ mod schema;
 mod upgrade;
 mod value;
 
+use super::http::Response;
 use super::keys::Role;
 use super::{Database, Stack};
 use crate::support::root;
@@ -64,7 +65,7 @@ pub(super) fn old_item(user: &str, session: &str, day: &str, input: i64) -> Json
 pub(super) fn send(database: &Database, item: &Json) -> (u16, Json) {
     let token = Stack::get().token(Role::Service, None);
     let answer = database.call("upsert_token_usage", &item.to_string(), Some(&token));
-    (answer.status, serde_json::from_slice(&answer.body).unwrap_or(Json::Null))
+    (answer.status, json_of(&answer))
 }
 
 /// The answers of a batch with the service key.
@@ -73,6 +74,65 @@ pub(super) fn send_batch(database: &Database, items: &[Json]) -> Vec<Json> {
     let body = json!({ "items": items }).to_string();
     let answer = database.call("upsert_token_usage_batch", &body, Some(&token));
     assert_eq!(answer.status, 200, "{}", answer.text());
-    let answer: Json = serde_json::from_slice(&answer.body).expect("a JSON answer");
-    answer["results"].as_array().expect("results").clone()
+    json_of(&answer)["results"].as_array().expect("results").clone()
+}
+
+/// The JSON of an answer; null where it is none.
+pub(super) fn json_of(answer: &Response) -> Json {
+    serde_json::from_slice(&answer.body).unwrap_or(Json::Null)
+}
+
+/// A user of the shared database whom no other test has.
+pub(super) struct Desk {
+    pub(super) database: Database,
+    pub(super) user: String,
+}
+
+impl Desk {
+    pub(super) fn new() -> Self {
+        let database = Stack::get().contract();
+        let user = database.new_user();
+        Self { database, user }
+    }
+
+    pub(super) fn item(&self) -> Json {
+        plain_item(&self.user, "s", 4)
+    }
+
+    /// The item with something else at a JSON pointer; null removes the key.
+    pub(super) fn with(&self, place: &str, value: &Json) -> Json {
+        changed(self.item(), place, value)
+    }
+
+    /// Sends an item that must be taken.
+    pub(super) fn take(&self, item: &Json) {
+        let (status, answer) = send(&self.database, item);
+        assert_eq!(status, 200, "{item}: {answer}");
+    }
+
+    /// An expression over the user's rows of a table.
+    pub(super) fn of(&self, table: &str, expression: &str) -> String {
+        self.database
+            .text(&format!("select {expression} from public.{table} where user_id = '{}'", self.user))
+    }
+
+    pub(super) fn of_sessions(&self, expression: &str) -> String {
+        self.of("token_usage_sessions", expression)
+    }
+
+    pub(super) fn of_days(&self, expression: &str) -> String {
+        self.of("token_usage_daily", expression)
+    }
+}
+
+/// `place` is a JSON pointer; null removes the key.
+pub(super) fn changed(mut item: Json, place: &str, value: &Json) -> Json {
+    let (parent, key) = place.rsplit_once('/').expect("a pointer");
+    let parent = item.pointer_mut(parent).expect("a place").as_object_mut().expect("an object");
+    if value.is_null() {
+        parent.remove(key);
+    } else {
+        parent.insert(key.to_owned(), value.clone());
+    }
+    item
 }

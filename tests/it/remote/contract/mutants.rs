@@ -6,7 +6,7 @@ use super::migration;
 use crate::random::Random;
 
 /// How many campaigns a mutant may outlive: those that lose a race do not lose every one.
-const PATIENCE: u64 = 12;
+const PATIENCE: u64 = 20;
 
 struct Mutant {
     name: &'static str,
