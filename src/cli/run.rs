@@ -2,10 +2,12 @@
 
 use super::exit::ExitCode;
 use super::report::{self, ReportKind, ReportQuery};
-use super::{engine, output};
+use super::{engine, output, publishing};
 use crate::collect::PassSummary;
 use crate::config::{ConfigError, Settings};
 use crate::daemon::{Daemon, Process, Reloaded};
+use crate::ledger::Outbox;
+use crate::publish::{self, PublishOptions, Publisher};
 use crate::watch::FollowOptions;
 use clap::Args;
 use std::io::IsTerminal;
@@ -43,12 +45,14 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
         process.wait_for_end();
         return Ok(ExitCode::Done);
     }
+    let publish = settings.publish()?;
     let collector = engine::open(settings, "run")?;
     for root in collector.roots() {
         let there = if root.is_dir() { "" } else { " (not there yet; waiting for it)" };
         tracing::info!(folder = %root.display(), "watching{there}");
     }
     tracing::info!(file = %collector.ledger().path().display(), "ledger");
+    let publisher = publish.map(|options| publisher(settings, &options)).transpose()?;
     let (at_start, before) = (settings.clone(), settings.clone());
     let daemon = Daemon {
         collector,
@@ -59,9 +63,17 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
         },
         reload: Box::new(move || reloaded(&reload, &before).map_err(|error| format!("{error:#}"))),
         on_ready: Box::new(move |summary| greet(&at_start, summary)),
+        publisher,
     };
     daemon.run(process)?;
     Ok(ExitCode::Done)
+}
+
+/// What sends the usage that is counted. The ledger is open by now, and priced by the prices in force.
+fn publisher(settings: &Settings, options: &PublishOptions) -> anyhow::Result<Publisher> {
+    let outbox = Outbox::open(settings.state_dir()?)?;
+    tracing::info!(user = %options.destination.user, project = options.destination.project, "publishing");
+    publishing::publisher(settings, options, outbox)
 }
 
 /// Settings and prices as they are now, where a process that is up can take them over.
@@ -70,8 +82,18 @@ fn reloaded(reload: &Reload, before: &Settings) -> anyhow::Result<Reloaded> {
     if !settings.enabled || settings.state_dir()? != before.state_dir()? {
         anyhow::bail!("`enabled` and `state_dir` are read at start only: start tallyd anew");
     }
-    let pricing = crate::collect::TablePricing::new(engine::prices(&settings)?);
-    Ok(Reloaded { pricing, collect: engine::collect_options(&settings)? })
+    let options = settings.publish()?;
+    if options.is_some() != before.publish()?.is_some() {
+        anyhow::bail!("publishing is switched on and off at start only: start tallyd anew");
+    }
+    let table = engine::prices(&settings)?;
+    let publish = options.map(|options| publish::Reloaded {
+        options,
+        revision: publishing::revision(&table),
+        prices: table.digest(),
+    });
+    let pricing = crate::collect::TablePricing::new(table);
+    Ok(Reloaded { pricing, collect: engine::collect_options(&settings)?, publish })
 }
 
 /// Says what was found; on a terminal, shows what it has cost.

@@ -2,10 +2,12 @@
 
 use super::DaemonError;
 use super::pending::Pending;
+use super::publishing::Publishing;
 use super::worker::{Outcome, Work, Worker};
 use crate::collect::{CollectError, CollectOptions, Collector, FileReport, PassSummary, TablePricing};
 use crate::domain::Usd;
 use crate::ledger::{Change, LedgerError};
+use crate::publish::{self, Order as PublishOrder, Publisher};
 use crate::telemetry::{Chain, shown};
 use crate::watch::{FollowOptions, Hint};
 use futures_util::StreamExt;
@@ -39,6 +41,8 @@ pub struct Reloaded {
     pub pricing: TablePricing,
     /// Settings of collecting.
     pub collect: CollectOptions,
+    /// Settings of publishing, where it is on.
+    pub publish: Option<publish::Reloaded>,
 }
 
 /// Reads settings and prices again; the error is told, and the old ones stay in force.
@@ -57,6 +61,8 @@ pub struct Daemon {
     pub reload: Reload,
     /// Called once, when everything that was in the logs at start has been taken in.
     pub on_ready: OnReady,
+    /// Sends what is counted, from that moment on; `None` where publishing is off.
+    pub publisher: Option<Publisher>,
 }
 
 /// What the loop sends to the worker.
@@ -105,7 +111,7 @@ impl Daemon {
     /// Follows the logs until SIGTERM or SIGINT.
     pub fn run(self, process: Process) -> Result<(), DaemonError> {
         let Process { runtime, signals } = process;
-        let Self { collector, follow, reload, on_ready } = self;
+        let Self { collector, follow, reload, on_ready, publisher } = self;
         let stop = collector.stop_switch();
         let (hint_sender, hints) = unbounded_channel();
         let (order_sender, orders) = std_mpsc::channel();
@@ -125,12 +131,17 @@ impl Daemon {
             next_walk: after(Duration::ZERO),
             on_ready: Some(on_ready),
             stop,
+            publisher,
+            publishing: None,
+            publish: None,
         };
         let result = runtime.block_on(state.turn(signals, hints, answers, &reload));
+        // Everything is in the ledger by now: what is left to send is what it says.
+        let published = state.publishing.take().map_or(Ok(()), Publishing::end);
         // No more orders: the worker ends after the one it is at.
         drop(state);
         thread.join().map_err(|_| DaemonError::WorkerGone)?;
-        result
+        result.and(published)
     }
 }
 
@@ -162,6 +173,12 @@ struct Loop {
     on_ready: Option<OnReady>,
     /// Ends the pass that is under way.
     stop: Arc<AtomicBool>,
+    /// Starts when the logs have been read once: until then an original may turn up after its copy.
+    publisher: Option<Publisher>,
+    publishing: Option<Publishing>,
+    /// New settings of publishing, until the ledger has the new prices: none may go out under a revision
+    /// that is not theirs.
+    publish: Option<publish::Reloaded>,
 }
 
 impl Loop {
@@ -220,6 +237,9 @@ impl Loop {
             Answer::Reloaded(Ok(repriced)) => {
                 tracing::info!(repriced = repriced.unwrap_or(0), "reloaded settings and prices");
                 self.pending.add(Hint::Everything);
+                if let Some(publish) = self.publish.take() {
+                    self.tell_publisher(PublishOrder::Reload(Box::new(publish)));
+                }
             }
             Answer::Reloaded(Err(error)) => {
                 tracing::error!(error = %error, "new prices could not be applied; the next SIGHUP tries again");
@@ -243,6 +263,9 @@ impl Loop {
                 if let Some(on_ready) = self.on_ready.take() {
                     on_ready(&summary);
                     tracing::info!("following");
+                    self.publishing = self.publisher.take().map(Publishing::start).transpose()?;
+                } else if summary.ingest.new_responses + summary.ingest.raised_responses > 0 {
+                    self.tell_publisher(PublishOrder::Changed);
                 }
             }
             // Trying again would help neither.
@@ -267,7 +290,10 @@ impl Loop {
 
     fn reload(&mut self, reload: &Reload) -> Result<(), DaemonError> {
         match reload() {
-            Ok(new) => self.orders.send(Order::Reload(Box::new(new))).map_err(|_| DaemonError::WorkerGone),
+            Ok(mut new) => {
+                self.publish = new.publish.take();
+                self.orders.send(Order::Reload(Box::new(new))).map_err(|_| DaemonError::WorkerGone)
+            }
             Err(error) => {
                 tracing::error!(error, "settings or prices are wrong; those from before stay in force");
                 Ok(())
@@ -293,6 +319,12 @@ impl Loop {
             self.wait_until_idle(&mut answers).await?;
         }
         Ok(())
+    }
+
+    fn tell_publisher(&self, order: PublishOrder) {
+        if let Some(publishing) = &self.publishing {
+            publishing.tell(order);
+        }
     }
 
     async fn wait_until_idle(&mut self, answers: &mut UnboundedReceiver<Answer>) -> Result<(), DaemonError> {

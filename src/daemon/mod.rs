@@ -2,13 +2,14 @@
 //!
 //! Owns: the tokio runtime, signals, the order of starting and ending. One thread owns the pipeline and
 //! the watches and does one piece of work at a time; the loop beside it gathers hints meanwhile, so that
-//! a burst of events becomes one pass. A pass that fails (a full disk) is repeated with growing pauses;
+//! a burst of events becomes one pass. A third publishes, where that is on. A pass that fails (a full disk) is repeated with growing pauses;
 //! nothing is lost, since cursors only move with facts. Fails at start; once it follows, it follows until
 //! its ledger is deleted or damaged.
 
 mod follow;
 mod once;
 mod pending;
+mod publishing;
 mod worker;
 
 pub(crate) use follow::tell_report;
@@ -30,7 +31,7 @@ pub enum DaemonError {
     /// The ledger is gone or damaged; trying again would not help.
     #[error(transparent)]
     Ledger(#[from] crate::ledger::LedgerError),
-    /// The thread that writes the ledger ended before it was told to.
-    #[error("the thread that writes the ledger is gone")]
+    /// A thread ended before it was told to.
+    #[error("the thread that writes the ledger, or the one that publishes, is gone")]
     WorkerGone,
 }

@@ -29,7 +29,8 @@ pub(super) fn of_session(
 fn sum(session: String, cells: &[(String, Cell)]) -> Option<SessionValue> {
     let started_at = cells.iter().map(|(_, cell)| cell.first).min()?;
     let last_at = cells.iter().map(|(_, cell)| cell.last).max()?;
-    // The latest response of all; a cell without responses holds nothing but calls inside of others.
+    // The model of the latest response, as near as cells tell: a call inside another response makes a cell
+    // later too, but one with nothing else in it does not count.
     let latest = cells.iter().max_by_key(|(model, cell)| (cell.totals.messages > 0, cell.last, model))?;
     let mut totals = Totals::default();
     let mut days: BTreeMap<(NaiveDate, &str), Totals> = BTreeMap::new();

@@ -236,6 +236,8 @@ fn a_session_that_moved_away_before_anybody_heard_of_it_settles_unsent() {
     sandbox.ingest_lines(0, vec![copied]);
     sandbox.ingest_lines(100, vec![line("msg_01A", "one", 5, 1)]);
     assert_eq!(waiting(&sandbox), ["fork", "one"]);
+    let known = &sandbox.outbox().waiting(1).unwrap()[0];
+    sandbox.outbox().park(known.key, known.stamp, "22023", "bad", "0.1.0", UnixMillis(1)).unwrap();
     let offers = publish(&sandbox, &user(1));
     assert_eq!(offers.iter().filter_map(|offer| offer.value.as_ref()).count(), 1);
     assert_eq!(offers.len(), 1);

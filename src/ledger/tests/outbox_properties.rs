@@ -63,9 +63,7 @@ fn by_session(cells: &Cells) -> BTreeMap<String, Cells> {
 
 /// The values that the responses in the ledger add up to, one response at a time.
 fn expected_values(sandbox: &Sandbox) -> BTreeMap<String, SessionValue> {
-    let mut responses = sandbox.responses();
-    let order = |known: &ResponseRecord| (known.response.first_at, known.response.model.clone());
-    responses.sort_by_key(order);
+    let responses = sandbox.responses();
     let mut sessions: BTreeMap<String, SessionValue> = BTreeMap::new();
     for known in &responses {
         let (at, session) = (known.response.first_at, &known.response.attribution.session);
@@ -77,8 +75,8 @@ fn expected_values(sandbox: &Sandbox) -> BTreeMap<String, SessionValue> {
             model: String::new(),
             cells: Vec::new(),
         });
-        value.last_at = at;
-        value.model.clone_from(&known.response.model.0);
+        value.started_at = value.started_at.min(at);
+        value.last_at = value.last_at.max(at);
         for (model, totals) in contributions(known) {
             value.totals += totals;
             let day = at.to_utc().date_naive();
@@ -88,6 +86,18 @@ fn expected_values(sandbox: &Sandbox) -> BTreeMap<String, SessionValue> {
             }
         }
         value.cells.sort_by(|one, other| (one.day, &one.model).cmp(&(other.day, &other.model)));
+    }
+    // The model of the latest quarter hour with a response in it. A call inside another response counts
+    // towards how late that is.
+    let mut latest: BTreeMap<String, (UnixMillis, String)> = BTreeMap::new();
+    for ((session, _, model), (totals, _, last)) in sandbox.sums() {
+        if totals.messages > 0 {
+            let known = latest.entry(session).or_insert_with(|| (last, model.clone()));
+            *known = known.clone().max((last, model));
+        }
+    }
+    for (session, (_, model)) in latest {
+        sessions.get_mut(&session).unwrap().model = model;
     }
     sessions
 }

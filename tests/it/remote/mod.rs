@@ -13,6 +13,9 @@
 #![cfg(test)]
 
 mod answers;
+mod chaos;
+mod contract;
+pub(crate) mod exact;
 mod failing;
 pub(crate) mod faults;
 mod gate;
@@ -20,6 +23,7 @@ pub(crate) mod gateway;
 pub(crate) mod http;
 mod isolation;
 pub(crate) mod keys;
+mod published;
 mod stack;
 
 pub(crate) use stack::{Database, Stack, Template};

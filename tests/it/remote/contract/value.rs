@@ -1,0 +1,318 @@
+//! Values of sessions as callers send them, and what must be kept of a set of them: the reference that the
+//! database is held against. Computed from the set alone; the order of the calls is not known here.
+
+use serde_json::{Map, Value as Json, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
+/// The counters, in the order of the digest's canonical text.
+pub(super) const COUNTERS: [&str; 11] = [
+    "input_tokens",
+    "output_tokens",
+    "cache_creation_tokens",
+    "cache_creation_1h_tokens",
+    "cache_read_tokens",
+    "thinking_tokens",
+    "message_count",
+    "web_search_requests",
+    "incomplete_messages",
+    "unpriced_messages",
+    "unpriced_tokens",
+];
+/// Which of them make the total, and which decide a rank.
+pub(super) const IN_TOTAL: [usize; 4] = [0, 1, 2, 4];
+pub(super) const OUTPUT: usize = 1;
+pub(super) const CREATION: usize = 2;
+pub(super) const CREATION_1H: usize = 3;
+pub(super) const MESSAGES: usize = 6;
+pub(super) const INCOMPLETE: usize = 8;
+pub(super) const UNPRICED: usize = 9;
+/// What an old caller counts.
+pub(super) const OLD_COUNTERS: [usize; 6] = [0, 1, 2, 4, 5, 6];
+
+/// Counters and the cost in picodollars.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    pub(super) counters: [i64; 11],
+    pub(super) cost: i64,
+}
+
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.combine(other, |one, more| one + more);
+    }
+}
+
+impl Usage {
+    fn combine(&mut self, other: Self, both: fn(i64, i64) -> i64) {
+        for (counter, more) in self.counters.iter_mut().zip(other.counters) {
+            *counter = both(*counter, more);
+        }
+        self.cost = both(self.cost, other.cost);
+    }
+
+    pub(super) fn total_tokens(&self) -> i64 {
+        IN_TOTAL.iter().map(|index| self.counters[*index]).sum()
+    }
+
+    /// All counters and the cost, as the canonical text and the queries write them.
+    pub(super) fn text(&self) -> String {
+        let counters: Vec<String> = self.counters.iter().map(i64::to_string).collect();
+        format!("{}|{}", counters.join("|"), dollars(self.cost))
+    }
+}
+
+/// Picodollars with all their decimals.
+pub(super) fn dollars(cost: i64) -> String {
+    format!("{}.{:012}", cost / 1_000_000_000_000, cost % 1_000_000_000_000)
+}
+
+/// A day of the month, and a minute of one hour.
+pub(super) fn day(number: u64) -> String {
+    format!("2026-11-{number:02}")
+}
+
+fn minute(number: u64) -> String {
+    format!("2026-11-01T10:{number:02}:00.123Z")
+}
+
+fn instant(number: u64) -> String {
+    format!("2026-11-01T10:{number:02}:00.123000Z")
+}
+
+/// A value of revision 1 or later.
+#[derive(Clone, Debug)]
+pub(super) struct Value {
+    pub(super) revision: i64,
+    pub(super) started: u64,
+    pub(super) latest: u64,
+    pub(super) model: String,
+    pub(super) cells: BTreeMap<(String, String), Usage>,
+}
+
+/// A value of an old caller: the session's running totals as of a day.
+#[derive(Clone, Debug)]
+pub(super) struct Running {
+    pub(super) day: String,
+    pub(super) totals: Usage,
+    pub(super) started: u64,
+    pub(super) model: String,
+}
+
+/// What is sent of a session in one item.
+#[derive(Clone, Debug)]
+pub(super) enum Item {
+    New(Value),
+    Old(Running),
+}
+
+/// An item of a session.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    pub(super) session: String,
+    pub(super) item: Item,
+}
+
+fn sum<'a>(usages: impl Iterator<Item = &'a Usage>) -> Usage {
+    usages.fold(Usage::default(), |mut sum, usage| {
+        sum += *usage;
+        sum
+    })
+}
+
+impl Value {
+    pub(super) fn totals(&self) -> Usage {
+        sum(self.cells.values())
+    }
+
+    /// The canonical text of supabase/README.md.
+    fn digest(&self) -> Vec<u8> {
+        let mut text = format!(
+            "{}|{}|{}|{}|{}|{}\n",
+            self.revision,
+            self.totals().text(),
+            instant(self.started),
+            instant(self.latest),
+            self.model.len(),
+            self.model
+        );
+        for ((day, model), usage) in &self.cells {
+            text += &format!("{day}|{}|{}|{model}\n", usage.text(), model.len());
+        }
+        Sha256::digest(text.as_bytes()).to_vec()
+    }
+
+    fn rank(&self) -> (i64, i64, i64, i64, i64, Vec<u8>) {
+        let totals = self.totals();
+        let counters = totals.counters;
+        let tokens = totals.total_tokens();
+        (self.revision, counters[MESSAGES], counters[OUTPUT], tokens, -counters[INCOMPLETE], self.digest())
+    }
+
+    fn json(&self, user: &str, session: &str) -> Json {
+        let mut data = counters(&self.totals(), "", "estimated_cost_usd");
+        data.extend(object(json!({
+            "user_id": user, "session_id": session, "revision": self.revision, "model_used": self.model,
+            "session_started_at": minute(self.started), "last_message_at": minute(self.latest),
+        })));
+        let cells = self.cells.iter().map(|((day, model), usage)| {
+            let mut cell = counters(usage, "daily_", "daily_cost_usd");
+            cell.extend(object(json!({ "usage_date": day, "model": model })));
+            Json::Object(cell)
+        });
+        json!({ "session_data": data, "daily_data": cells.collect::<Vec<_>>() })
+    }
+}
+
+fn object(json: Json) -> Map<String, Json> {
+    match json {
+        Json::Object(map) => map,
+        other => panic!("{other} is no object"),
+    }
+}
+
+/// Numbers and strings of digits by turns; an optional counter of 0 is left out.
+fn counters(usage: &Usage, prefix: &str, cost: &str) -> Map<String, Json> {
+    let mut map = Map::new();
+    for (index, name) in COUNTERS.iter().enumerate() {
+        let count = usage.counters[index];
+        let optional = !IN_TOTAL.contains(&index) && index != MESSAGES;
+        if count != 0 || !optional {
+            let json = if count % 2 == 0 { json!(count) } else { json!(count.to_string()) };
+            map.insert(format!("{prefix}{name}"), json);
+        }
+    }
+    map.insert(cost.to_owned(), json!(dollars(usage.cost)));
+    map
+}
+
+impl Running {
+    fn json(&self, user: &str, session: &str) -> Json {
+        let totals = counters(&self.totals, "", "estimated_cost_usd");
+        let mut data: Map<String, Json> =
+            totals.into_iter().filter(|(_, count)| *count != json!(0)).collect();
+        data.extend(object(json!({
+            "user_id": user, "session_id": session, "model_used": self.model,
+            "session_started_at": minute(self.started),
+        })));
+        // What an old caller says of the day is ignored, whatever it is.
+        let daily = json!({ "user_id": user, "usage_date": self.day, "daily_input_tokens": -7 });
+        json!({ "session_data": data, "daily_data": daily })
+    }
+}
+
+impl Sent {
+    pub(super) fn json(&self, user: &str) -> Json {
+        match &self.item {
+            Item::New(value) => value.json(user, &self.session),
+            Item::Old(running) => running.json(user, &self.session),
+        }
+    }
+}
+
+/// Everything that is kept of a user, a line each, as the queries of `campaign` give it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) sessions: Vec<String>,
+    pub(super) cells: Vec<String>,
+    pub(super) days: Vec<String>,
+    /// Running totals of old callers.
+    pub(super) running: Vec<String>,
+}
+
+struct Held {
+    line: String,
+    cells: BTreeMap<(String, String), Usage>,
+    running: Vec<String>,
+}
+
+/// What must be kept of this set of items.
+pub(super) fn kept(sent: &[&Sent]) -> Kept {
+    let mut sessions: BTreeMap<&str, Vec<&Item>> = BTreeMap::new();
+    for one in sent {
+        sessions.entry(&one.session).or_default().push(&one.item);
+    }
+    let mut kept = Kept::default();
+    let mut days: BTreeMap<String, (Usage, i64)> = BTreeMap::new();
+    for (session, items) in sessions {
+        let held = held(&items);
+        kept.sessions.push(format!("{session}|{}", held.line));
+        kept.running.extend(held.running.iter().map(|line| format!("{session}|{line}")));
+        let mut seen = Vec::new();
+        for ((day, model), usage) in &held.cells {
+            kept.cells.push(format!("{session}|{day}|{model}|{}", usage.text()));
+            let entry = days.entry(day.clone()).or_default();
+            entry.0 += *usage;
+            if !seen.contains(day) {
+                entry.1 += 1;
+                seen.push(day.clone());
+            }
+        }
+    }
+    for (day, (usage, sessions)) in days {
+        kept.days.push(format!("{day}|{}|{sessions}|{}", usage.text(), ending(&usage)));
+    }
+    for lines in [&mut kept.sessions, &mut kept.cells, &mut kept.days, &mut kept.running] {
+        lines.sort();
+    }
+    kept
+}
+
+fn ending(usage: &Usage) -> String {
+    format!("{}|{}", usage.total_tokens(), usage.counters[UNPRICED] == 0)
+}
+
+fn held(items: &[&Item]) -> Held {
+    let values = items.iter().filter_map(|item| match item {
+        Item::New(value) => Some(value),
+        Item::Old(_) => None,
+    });
+    if let Some(best) = values.max_by_key(|value| value.rank()) {
+        let (totals, digest) = (best.totals(), hex(&best.digest()));
+        let times = format!("{}|{}", instant(best.started), instant(best.latest));
+        let line = format!(
+            "{}|{}|{times}|{}|{digest}|{}",
+            best.revision,
+            totals.text(),
+            best.model,
+            ending(&totals)
+        );
+        return Held { line, cells: best.cells.clone(), running: Vec::new() };
+    }
+    let running: Vec<&Running> = items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Old(running) => Some(running),
+            Item::New(_) => None,
+        })
+        .collect();
+    held_of_old(&running)
+}
+
+fn held_of_old(all: &[&Running]) -> Held {
+    let mut days: BTreeMap<&str, Usage> = BTreeMap::new();
+    for one in all {
+        days.entry(&one.day).or_default().combine(one.totals, i64::max);
+    }
+    let (mut reached, mut cells) = (Usage::default(), BTreeMap::new());
+    for (day, said) in &days {
+        let before = reached;
+        reached.combine(*said, i64::max);
+        let mut share = reached;
+        share.combine(before, |now, then| now - then);
+        if share != Usage::default() {
+            cells.insert(((*day).to_owned(), String::new()), share);
+        }
+    }
+    let started = all.iter().map(|one| one.started).min().expect("one at least");
+    let latest =
+        all.iter().max_by_key(|one| (one.totals.counters[MESSAGES], &one.model)).expect("one at least");
+    let line = format!("0|{}|{}||{}||{}", reached.text(), instant(started), latest.model, ending(&reached));
+    let running = days.iter().map(|(day, said)| format!("{day}|{}", said.text())).collect();
+    Held { line, cells, running }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,98 @@
+//! From logs to rows, with nothing going wrong but what is told: first publication, a lost ledger, a
+//! second container, the end of a container's life, a changed owner.
+#![cfg(test)]
+
+use super::exact::{every_row, publisher, server_account};
+use super::gateway::Gateway;
+use super::{Database, Stack};
+use crate::logs::Tree;
+use crate::process::{Daemon, Sandbox, eventually, reply, succeed};
+use pretty_assertions::assert_eq;
+use std::fs;
+
+struct Scene {
+    database: Database,
+    gateway: Gateway,
+    user: String,
+    sandbox: Sandbox,
+    tree: Tree,
+}
+
+impl Scene {
+    /// Logs of a few sessions, a user, and a way to publish for him.
+    fn set(seed: u64) -> Self {
+        let database = Stack::get().contract();
+        let (gateway, user) = (Gateway::start(&database), database.new_user());
+        let (sandbox, tree) = (Sandbox::new(), Tree::generate(seed, 8));
+        tree.write(&sandbox.projects());
+        Self { database, gateway, user, sandbox, tree }
+    }
+
+    fn publish(&self, sandbox: &Sandbox) {
+        let url = self.gateway.url();
+        succeed(publisher(sandbox, "publish", &url, &self.user).arg("--wait"));
+    }
+
+    fn run(&self) -> Daemon {
+        let mut daemon = Daemon::start(&mut publisher(&self.sandbox, "run", &self.gateway.url(), &self.user));
+        daemon.wait_for("following");
+        daemon
+    }
+
+    fn check(&self) {
+        assert_eq!(server_account(&self.database, &self.user), self.tree.truth().account());
+    }
+}
+
+#[test]
+fn a_ledger_that_was_lost_is_rebuilt_and_changes_no_row() {
+    let scene = Scene::set(61);
+    scene.publish(&scene.sandbox);
+    scene.check();
+    let rows = every_row(&scene.database, &scene.user);
+    fs::remove_dir_all(scene.sandbox.state()).expect("a ledger can be deleted");
+    scene.publish(&scene.sandbox);
+    assert_eq!(every_row(&scene.database, &scene.user), rows, "not even written again");
+}
+
+#[test]
+fn a_second_container_with_a_copy_of_the_logs_changes_no_row() {
+    let scene = Scene::set(62);
+    scene.publish(&scene.sandbox);
+    let rows = every_row(&scene.database, &scene.user);
+    let second = Sandbox::new();
+    scene.tree.write(&second.projects());
+    scene.publish(&second);
+    assert_eq!(every_row(&scene.database, &scene.user), rows);
+    assert!(scene.gateway.seen().len() > 1, "the second one has sent as well");
+}
+
+#[test]
+fn what_was_written_last_is_there_when_the_container_has_ended() {
+    let scene = Scene::set(63);
+    let daemon = scene.run();
+    let known = scene.tree.truth().messages();
+    eventually("the first logs are published", || {
+        let account = server_account(&scene.database, &scene.user);
+        account.days.values().map(|sum| sum.messages).sum::<u64>() == known
+    });
+    scene.sandbox.write_log("-last/s-last.jsonl", &reply("lastword"));
+    daemon.stop();
+    let account = server_account(&scene.database, &scene.user);
+    assert_eq!(account.days.values().map(|sum| sum.messages).sum::<u64>(), known + 1);
+}
+
+#[test]
+fn what_a_daemon_could_not_send_is_sent_by_the_next_one() {
+    let mut scene = Scene::set(64);
+    scene.gateway.close();
+    let daemon = scene.run();
+    daemon.stop();
+    assert_eq!(server_account(&scene.database, &scene.user).sessions.len(), 0);
+    scene.gateway.open();
+    let daemon = scene.run();
+    eventually("all is published", || {
+        server_account(&scene.database, &scene.user) == scene.tree.truth().account()
+    });
+    daemon.stop();
+}
