@@ -77,7 +77,7 @@ fn a_wrong_setting_ends_what_publishes_and_nothing_else() {
         ("USER_ID_FILE", "/nowhere", "USER_ID and USER_ID_FILE are both set"),
         ("TALLYD_PUBLISH", "perhaps", "TALLYD_PUBLISH=perhaps"),
     ] {
-        for line in ["publish", "publish --dry-run", "check", "verify", "reassign"] {
+        for line in ["run", "publish", "publish --dry-run", "check", "verify", "reassign"] {
             let (code, told) =
                 told(configured(&sandbox, line).env(variable, value).env("FLY_APP_NAME", "meter"));
             let told = told.replace("CANARY.example.com", "…");
