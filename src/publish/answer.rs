@@ -184,13 +184,13 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|_| self.not_ours())
     }
 
-    /// A success that nobody of ours can have answered.
+    /// A success that nobody of ours can have answered. Where it could, after all, one session must not hold
+    /// up the others.
     fn not_ours(&self) -> Refusal {
-        transient(format!(
-            "the server answered {} with {}, which is not the project",
-            self.status,
-            self.kind()
-        ))
+        let shrink = self.body.trim_ascii_start().starts_with(b"{");
+        let what =
+            format!("the server answered {} with {}, which is not the project", self.status, self.kind());
+        Refusal::Transient { what, retry_after: None, shrink }
     }
 
     /// What the body looks like, without showing it.
@@ -292,8 +292,12 @@ struct Item {
 impl Item {
     /// The answer, if it is to this session at this place.
     fn answer(self, index: usize, session: &str) -> Option<ItemAnswer> {
-        // Of a value that it could not read, the server may not know the session.
-        let is_it = self.session_id.as_deref().map_or(self.status == "rejected", |id| id == session);
+        // Of a value that it refuses, the server may not know the session, or repeats the beginning of its id.
+        let is_refused = self.status == "rejected";
+        let is_it = match self.session_id.as_deref() {
+            Some(id) => id == session || is_refused && session.starts_with(id),
+            None => is_refused,
+        };
         if self.index != index || !is_it {
             return None;
         }

@@ -38,6 +38,8 @@ struct Suspect {
 #[derive(Debug)]
 pub(super) struct Pace {
     batch: usize,
+    /// A batch was too much: its size is crept up to.
+    is_careful: bool,
     /// Sessions that were sent within the last interval, and when.
     sent: HashMap<SessionKey, Instant>,
     suspects: HashMap<SessionKey, Suspect>,
@@ -45,7 +47,7 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Self { batch: FIRST_BATCH, sent: HashMap::new(), suspects: HashMap::new() }
+        Self { batch: FIRST_BATCH, is_careful: false, sent: HashMap::new(), suspects: HashMap::new() }
     }
 
     /// Sessions of the next batch.
@@ -89,13 +91,15 @@ impl Pace {
             self.sent.insert(key, now);
         }
         if count >= self.batch {
-            self.batch = (self.batch * 2).min(LARGEST_BATCH);
+            let more = if self.is_careful { self.batch / 8 + 1 } else { self.batch };
+            self.batch = (self.batch + more).min(LARGEST_BATCH);
         }
     }
 
     /// A batch was too much.
     pub(super) fn shrink(&mut self) {
         self.batch = (self.batch / 2).max(1);
+        self.is_careful = true;
     }
 
     /// A session failed on its own.
@@ -146,6 +150,11 @@ mod tests {
         }
         (0..20).for_each(|_| pace.shrink());
         assert_eq!(pace.batch(), 1);
+        for expected in [2, 3, 4, 5, 6, 7, 8, 10] {
+            let count = i64::try_from(pace.batch()).unwrap();
+            pace.answered(keys(count), SECOND, start);
+            assert_eq!(pace.batch(), expected, "carefully, from now on");
+        }
     }
 
     #[test]

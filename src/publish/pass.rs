@@ -222,6 +222,7 @@ impl Publisher {
             let refusal = match self.remote()?.upsert(&bodies).await {
                 Ok(answers) => {
                     handled.keys.extend(part.iter().map(|one| one.key));
+                    self.transient.reset();
                     self.write_down(&part, answers, handled)?;
                     continue;
                 }

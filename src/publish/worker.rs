@@ -76,7 +76,7 @@ pub struct Publisher {
     pub(super) sent: usize,
     /// When a session is due that was not in the last pass.
     pub(super) next_due: Option<Instant>,
-    transient: Backoff,
+    pub(super) transient: Backoff,
     configuration: Backoff,
     /// No pass before then, whatever is ordered.
     blocked: Option<Instant>,

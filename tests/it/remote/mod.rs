@@ -24,6 +24,7 @@ pub(crate) mod http;
 mod isolation;
 pub(crate) mod keys;
 mod published;
+mod publisher;
 mod stack;
 
 pub(crate) use stack::{Database, Stack, Template};

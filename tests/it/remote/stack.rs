@@ -130,6 +130,11 @@ impl Stack {
         token_until(&self.facts.jwt_secret, Role::Service, None, 1_000_000_000)
     }
 
+    /// A user's access token that was good until the year 2001.
+    pub(crate) fn expired_token_of(&self, user: &str) -> String {
+        token_until(&self.facts.jwt_secret, Role::Authenticated, Some(user), 1_000_000_000)
+    }
+
     /// The new-style key with all rights.
     pub(crate) fn secret_key(&self) -> &str {
         &self.facts.secret_key
