@@ -56,6 +56,26 @@ fn a_ledger_that_was_lost_is_rebuilt_and_changes_no_row() {
 }
 
 #[test]
+fn metrics_tell_what_waits_and_when_something_last_arrived() {
+    let scene = Scene::set(65);
+    scene.sandbox.scan();
+    let url = scene.gateway.url();
+    let metrics = || succeed(&mut publisher(&scene.sandbox, "metrics", &url, &scene.user));
+    let sessions = scene.tree.truth().account().sessions.len();
+    let before = metrics();
+    assert!(before.contains(&format!("\ntallyd_publish_waiting_sessions {sessions}\n")), "{before}");
+    assert!(before.contains("\ntallyd_publish_enabled 1\n"), "{before}");
+    assert!(!before.contains("last_success"), "{before}");
+    scene.publish(&scene.sandbox);
+    let after = metrics();
+    assert!(after.contains("\ntallyd_publish_waiting_sessions 0\n"), "{after}");
+    assert!(after.contains("\ntallyd_publish_last_success_timestamp_seconds 1"), "{after}");
+    for sum in scene.tree.truth().account().models.values() {
+        assert!(after.contains(&format!("}} {}\n", sum.tokens[1])), "output tokens of a model: {after}");
+    }
+}
+
+#[test]
 fn a_second_container_with_a_copy_of_the_logs_changes_no_row() {
     let scene = Scene::set(62);
     scene.publish(&scene.sandbox);
