@@ -283,6 +283,42 @@ fn beside_a_daemon_it_waits_for_what_the_logs_had_at_the_call() {
 }
 
 #[test]
+fn an_exit_hook_waits_for_a_daemon_that_publishes() {
+    let meter = Meter::new();
+    let mut daemon = Daemon::start(&mut meter.tallyd("run"));
+    daemon.wait_for("following");
+    let log = meter.sandbox.projects().join("-p/s.jsonl");
+    let mut file = fs::File::options().append(true).open(&log).expect("the log is there");
+    file.write_all(reply("D").as_bytes()).expect("a log can be written");
+    let told = succeed(&mut meter.tallyd("publish --wait --timeout 60"));
+    assert_eq!(told, format!("Everything is at {}.\n", meter.to()));
+    assert_eq!(
+        meter.value("select sum(daily_message_count)::text from token_usage_daily where user_id = USER"),
+        "3"
+    );
+    let told = succeed(&mut meter.tallyd("check"));
+    assert!(told.contains(&format!("kept by a running tallyd (process {})", daemon.id())), "{told}");
+    assert!(told.contains("backlog     nothing waits; last sent "), "{told}");
+    daemon.stop();
+}
+
+#[test]
+fn check_tells_what_the_daemon_met() {
+    let meter = Meter::new();
+    let mut daemon = Daemon::start(meter.tallyd("run").env("SUPABASE_SECRET_KEY", "sb_secret_CANARY"));
+    daemon.wait_for("nothing can be published");
+    // The one who asks has the right key, the daemon has not.
+    let output = meter.tallyd("check").output().expect("tallyd runs");
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(10), "{shown}");
+    assert!(shown.contains("ok       key") && shown.contains("wrong    backlog"), "{shown}");
+    assert!(shown.contains("failed: the project does not accept the key"), "{shown}");
+    let told = fail(&mut meter.tallyd("publish --wait --timeout 1"), 10);
+    assert!(told.contains("2 sessions left to send: the project does not accept the key"), "{told}");
+    daemon.stop();
+}
+
+#[test]
 fn no_answer_of_a_server_ends_a_check_but_is_told() {
     let meter = Meter::new();
     for fault in
