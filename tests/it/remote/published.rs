@@ -3,7 +3,9 @@
 #![cfg(test)]
 
 use super::exact::{every_row, publisher, server_account};
+use super::faults::{Fault, in_turn};
 use super::gateway::Gateway;
+use super::http::Response;
 use super::{Database, Stack};
 use crate::logs::Tree;
 use crate::process::{Daemon, Sandbox, eventually, reply, succeed};
@@ -73,6 +75,17 @@ fn metrics_tell_what_waits_and_when_something_last_arrived() {
     for sum in scene.tree.truth().account().models.values() {
         assert!(after.contains(&format!("}} {}\n", sum.tokens[1])), "output tokens of a model: {after}");
     }
+}
+
+/// PostgREST notices a migration a moment after it was applied; a deploy script asks at once.
+#[test]
+fn sql_that_was_just_applied_is_not_missing() {
+    let scene = Scene::set(66);
+    let body = r#"{"code":"PGRST202","details":null,"hint":null,"message":"Could not find the function"}"#;
+    let unknown = Response::new(404, "application/json", body);
+    scene.gateway.plan(in_turn([Fault::Instead(unknown)]));
+    succeed(&mut publisher(&scene.sandbox, "check", &scene.gateway.url(), &scene.user));
+    assert_eq!(scene.gateway.seen().len(), 2);
 }
 
 #[test]
