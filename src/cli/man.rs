@@ -73,6 +73,7 @@ mod tests {
         tallyd-daily.1
         tallyd-explain.1
         tallyd-man.1
+        tallyd-metrics.1
         tallyd-model.1
         tallyd-monthly.1
         tallyd-prices.1

@@ -266,4 +266,39 @@ mod tests {
         scene.looks(30, true);
         assert_eq!(scene.noted(), (None, None));
     }
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// At which of these hours something is said of a trouble that lasts.
+    fn told_at(is_fault: bool, hours: std::ops::Range<u32>) -> Vec<u32> {
+        let (mut voice, start) = (Voice::default(), crate::publish::worker::monotonic());
+        hours.filter(|hour| voice.is_news("kind", is_fault, start + HOUR * *hour)).collect()
+    }
+
+    #[test]
+    fn a_fault_is_told_once_and_what_passes_at_growing_intervals() {
+        assert_eq!(told_at(true, 0..100), [0]);
+        let told = told_at(false, 0..40);
+        assert_eq!(told.first(), Some(&0));
+        let gaps: Vec<u32> = told.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps.is_sorted() && gaps.last() == Some(&6), "{gaps:?}");
+    }
+
+    #[test]
+    fn another_trouble_is_news() {
+        let (mut voice, now) = (Voice::default(), crate::publish::worker::monotonic());
+        assert!(voice.is_news("unreachable", false, now) && !voice.is_news("unreachable", false, now));
+        assert!(voice.is_news("unknown_user", true, now) && !voice.is_news("unknown_user", true, now));
+        voice.forget();
+        assert!(voice.is_news("unknown_user", true, now), "settings are others");
+    }
+
+    #[test]
+    fn clocks_that_differ_are_told_of_once() {
+        let (mut voice, server) = (Voice::default(), UnixMillis(1_787_228_502_909));
+        voice.clock(server, UnixMillis(server.0 + 5 * 60_000));
+        assert!(!voice.skew_told, "five minutes are nothing");
+        voice.clock(server, UnixMillis(server.0 - 5 * 60_000 - 1));
+        assert!(voice.skew_told);
+    }
 }

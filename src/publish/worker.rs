@@ -324,3 +324,6 @@ pub(super) fn monotonic() -> Instant {
     // clock: pauses are not to jump when somebody sets the machine's clock.
     Instant::now()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //! reach. Nothing but them fails for a wrong setting, and no key is ever shown.
 #![cfg(test)]
 
-use crate::process::{Sandbox, fail, files_below, reply, succeed, text};
+use crate::process::{Daemon, Sandbox, fail, files_below, reply, succeed, text};
 use pretty_assertions::assert_eq;
 use serde_json::Value;
 use std::fs;
@@ -77,9 +77,15 @@ fn a_wrong_setting_ends_what_publishes_and_nothing_else() {
         ("USER_ID_FILE", "/nowhere", "USER_ID and USER_ID_FILE are both set"),
         ("TALLYD_PUBLISH", "perhaps", "TALLYD_PUBLISH=perhaps"),
     ] {
-        for line in ["run", "publish", "publish --dry-run", "check", "verify", "reassign"] {
-            let (code, told) =
-                told(configured(&sandbox, line).env(variable, value).env("FLY_APP_NAME", "meter"));
+        let wrong = |line: &str| {
+            let mut command = configured(&sandbox, line);
+            command.env(variable, value).env("FLY_APP_NAME", "meter");
+            command
+        };
+        let mut daemon = Daemon::start(&mut wrong("run"));
+        assert_eq!(daemon.exit_code(), Some(3), "{variable}={value}: {:?}", daemon.told);
+        for line in ["publish", "publish --dry-run", "check", "verify", "reassign"] {
+            let (code, told) = told(&mut wrong(line));
             let told = told.replace("CANARY.example.com", "…");
             assert_eq!(code, Some(3), "{line} with {variable}={value}: {told}");
             assert!(told.contains(what) && told.contains("help: "), "{line}: {told}");

@@ -2,6 +2,7 @@
 //! and no hindrance to others.
 
 use super::{Scene, assert_sent, obstacle};
+use crate::logs::Tree;
 use crate::process::reply;
 use crate::remote::faults::Fault;
 use std::collections::BTreeSet;
@@ -97,8 +98,11 @@ fn a_value_that_is_too_large_alone_is_parked() {
 /// Nobody knows what a session has to do with a failure of the server: it is kept waiting, behind others.
 #[test]
 fn a_session_that_the_server_fails_at_holds_up_nobody() {
-    let scene = Scene::with_sessions(10);
+    let scene = Scene::new();
+    // The first to wait: it would be the first of every batch.
     scene.grow("culprit");
+    Tree::generate(7, 10).write(&scene.sandbox.projects());
+    scene.sandbox.scan();
     let sessions = scene.waiting();
     let is_met = |body: &str| body.contains("\"session_id\":\"s-1\"");
     scene.gateway.plan(Box::new(move |arrival| {

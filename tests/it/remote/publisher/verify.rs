@@ -1,6 +1,7 @@
 //! The server held against the ledger: what it lost is sent again, what it made wrong is told of.
 
 use super::{Scene, assert_sent};
+use crate::process::reply;
 use std::time::Duration;
 use tallyd::publish::{Publisher, Verified};
 
@@ -107,11 +108,21 @@ fn what_the_other_machine_knows_better_is_left_alone() {
     assert_eq!(found, Verified { sessions: 1, ahead: 1, ..Verified::default() });
 }
 
-/// More rows than the server gives at once.
+/// More sessions, and more of their days, than the server gives at once.
 #[test]
 fn all_pages_are_read() {
-    let (scene, mut publisher, sessions) = published(600);
-    assert!(sessions > 500, "{sessions}");
+    let (scene, sessions) = (Scene::new(), 510);
+    for session in 0..sessions {
+        let day = |day: u32| {
+            let line = reply(&format!("{session}x{day}")).replace("\"s-1\"", &format!("\"many-{session}\""));
+            line.replace("2026-09-01T", &format!("2026-09-0{day}T"))
+        };
+        scene.append(&format!("p/many-{session}.jsonl"), &(1..=3).map(day).collect::<String>());
+    }
+    scene.sandbox.scan();
+    let mut publisher = scene.publisher();
+    assert_sent(&scene.drain(&mut publisher), sessions);
+    assert_eq!(scene.database.count("token_usage_session_days", &scene.user), 3 * 510);
     let all = Verified { sessions, equal: sessions, ..Verified::default() };
     assert_eq!(scene.verify(&mut publisher, None), all);
 }
