@@ -127,7 +127,9 @@ fn conclude(sent: Sent, options: &PublishOptions) -> anyhow::Result<ExitCode> {
         let refused = sessions(parked.len() as u64);
         let what = format!(
             "{arrived}The server refuses {refused}; {}: {} {}",
-            first.session, first.code, first.message
+            publishing::short(&first.session),
+            first.code,
+            first.message
         );
         Unpublished { code: ExitCode::Parked, what: shown(&what), help: None }
     } else {

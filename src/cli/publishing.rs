@@ -10,6 +10,9 @@ use crate::parse::RULES_VERSION;
 use crate::price::PriceTable;
 use crate::publish::{Fault, Obstacle, PublishOptions, Publisher};
 
+/// Characters of a session's id that are shown.
+const SHOWN_OF_ID: usize = 64;
+
 /// How publishing is switched on.
 pub(super) const HOW_TO_SWITCH_ON: &str = "set SUPABASE_URL, SUPABASE_SERVICE_KEY and USER_ID (or `url`, `key_file` and `user_id` under [publish] in tallyd.toml)";
 
@@ -108,4 +111,24 @@ pub(super) fn daemon(settings: &Settings) -> anyhow::Result<Option<Holder>> {
 /// A number of sessions: `1 session`, `2,000 sessions`.
 pub(super) fn sessions(number: u64) -> String {
     super::scan::counted(number, "session")
+}
+
+/// The beginning of a session's id, for a line: the server refuses some for their length. JSON has it whole.
+pub(super) fn short(session: &str) -> String {
+    let mut short: String = session.chars().take(SHOWN_OF_ID).collect();
+    if short.len() < session.len() {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_however_long_leaves_room_for_the_reason() {
+        assert_eq!(short("3dfb3580-b7c4-4da3-8d9e-b9775c216f7e"), "3dfb3580-b7c4-4da3-8d9e-b9775c216f7e");
+        assert_eq!(short(&"é".repeat(5_000)), format!("{}…", "é".repeat(SHOWN_OF_ID)));
+    }
 }

@@ -151,7 +151,7 @@ impl Voice {
             return;
         }
         tracing::warn!(
-            session = %crate::telemetry::shown(session),
+            session = %super::fault::told(session),
             code,
             message,
             "the server refuses a session; it is kept, and tried again when it changes or tallyd is upgraded"

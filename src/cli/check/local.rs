@@ -207,7 +207,13 @@ pub(super) fn backlog(outbox: &Outbox, by_daemon: bool) -> Row {
 fn list(parked: &[Parked]) -> String {
     let mut lines = vec![format!("the server refuses {}:", sessions(parked.len() as u64))];
     let line = |parked: &Parked| {
-        format!("  {}: {} {} ({})", parked.session, parked.code, parked.message, parked.at.to_rfc3339())
+        format!(
+            "  {}: {} {} ({})",
+            publishing::short(&parked.session),
+            parked.code,
+            parked.message,
+            parked.at.to_rfc3339()
+        )
     };
     lines.extend(parked.iter().take(SHOWN_PARKED).map(line));
     let more = parked.len().saturating_sub(SHOWN_PARKED);
