@@ -277,7 +277,7 @@ impl Publisher {
 
     fn park(&mut self, one: &Sending, code: &str, message: &str) -> Result<(), Obstacle> {
         self.outbox.park(one.key, one.stamp, code, message, VERSION, self.clock.now())?;
-        super::voice::Voice::parked(&one.body.session, code, message);
+        self.voice.parked(&one.body.session, code, message);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use super::PublishOptions;
 use super::obstacle::Obstacle;
 use crate::domain::{Clock, UnixMillis};
 use crate::ledger::{NotedRefusal, Outbox, PublishNote};
-use crate::telemetry::Chain;
+use crate::telemetry::{Chain, shown};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -37,12 +37,19 @@ pub(super) struct Voice {
     noted: Option<Instant>,
     /// The server's clock was found to differ, and that was said.
     skew_told: bool,
+    /// Whoever asked is told what came of it, and tells it on.
+    is_quiet: bool,
 }
 
 impl Voice {
     /// Settings are others: what is said next is news.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
+    }
+
+    /// From now on nothing is said of what an answer to the caller holds; the ledger is told.
+    pub(super) fn quiet(&mut self) {
+        self.is_quiet = true;
     }
 
     /// Something is in the way.
@@ -65,7 +72,9 @@ impl Voice {
             message: met.what(),
             help: met.help(options),
         };
-        if let Obstacle::Fault(_) = met {
+        if self.is_quiet {
+            tracing::debug!(problem = %refusal.message, "not published");
+        } else if let Obstacle::Fault(_) = met {
             tracing::error!(
                 problem = %refusal.message,
                 help = %refusal.help,
@@ -125,9 +134,14 @@ impl Voice {
     }
 
     /// The server refuses one session.
-    pub(super) fn parked(session: &str, code: &str, message: &str) {
+    pub(super) fn parked(&self, session: &str, code: &str, message: &str) {
+        let session = shown(session);
+        if self.is_quiet {
+            tracing::debug!(session, code, message, "the server refuses a session");
+            return;
+        }
         tracing::warn!(
-            session = %crate::telemetry::shown(session),
+            session,
             code,
             message,
             "the server refuses a session; it is kept, and tried again when it changes or tallyd is upgraded"
