@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// How often a lock that will be given back soon is tried again, 50 ms apart.
 const LOCK_TRIES: u32 = 200;
+/// How often where the note in it is that of a daemon that seems gone: somebody may only be looking.
+const GLANCES: u32 = 5;
 
 /// A price file as text.
 pub(super) fn read_price_file(path: &Path) -> Result<String, PriceFileUnreadable> {
@@ -53,9 +55,10 @@ pub(super) fn open(settings: &Settings, command: &str) -> anyhow::Result<Collect
 }
 
 fn acquire(folder: &Path, command: &str) -> Result<LedgerLock, LockError> {
-    for _ in 1..LOCK_TRIES {
+    for attempt in 1..LOCK_TRIES {
+        let is_passing = |holder: &Holder| !holder.is_daemon() || (attempt <= GLANCES && holder.seems_gone());
         match LedgerLock::acquire(folder, command) {
-            Err(LockError::Held { holder, .. }) if !holder.is_daemon() => {
+            Err(LockError::Held { holder, .. }) if is_passing(&holder) => {
                 std::thread::sleep(Duration::from_millis(50));
             }
             result => return result,

@@ -68,17 +68,23 @@ mod tests {
         names.sort();
         insta::assert_snapshot!(names.join("\n"), @"
         tallyd-blocks.1
+        tallyd-check.1
         tallyd-completions.1
         tallyd-daily.1
         tallyd-explain.1
         tallyd-man.1
+        tallyd-metrics.1
         tallyd-model.1
         tallyd-monthly.1
         tallyd-prices.1
         tallyd-project.1
+        tallyd-publish.1
+        tallyd-reassign.1
         tallyd-run.1
         tallyd-scan.1
+        tallyd-schema.1
         tallyd-session.1
+        tallyd-verify.1
         tallyd-weekly.1
         tallyd.1
         ");

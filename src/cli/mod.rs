@@ -12,6 +12,7 @@ pub mod exit;
 pub mod explain;
 pub mod global;
 pub mod man;
+pub mod metrics;
 pub mod output;
 pub mod prices;
 pub mod publish;
@@ -85,6 +86,8 @@ pub enum Command {
     Reassign(reassign::ReassignArgs),
     /// Compare Supabase with the ledger, and send again what is missing there
     Verify(verify::VerifyArgs),
+    /// Print the ledger's figures for a monitoring system, as Prometheus text
+    Metrics(metrics::MetricsArgs),
     /// Print the SQL that sets a Supabase project up
     Schema(schema::SchemaArgs),
     /// Print the completion script of a shell
@@ -139,6 +142,7 @@ impl Cli {
             Some(Command::Verify(args)) => verify::run(args, settings),
             Some(Command::Check(args)) => check::run(args, settings),
             Some(Command::Reassign(args)) => reassign::run(args, settings),
+            Some(Command::Metrics(args)) => metrics::run(args, settings),
             Some(Command::Schema(args)) => schema::run(args),
         }
     }

@@ -107,7 +107,7 @@ fn conclude(sent: Sent, options: &PublishOptions) -> anyhow::Result<ExitCode> {
     } else if let Some(first) = parked.first() {
         let refused = sessions(parked.len() as u64);
         let what = format!(
-            "{arrived}the server refuses {refused}; {}: {} {}",
+            "{arrived}The server refuses {refused}; {}: {} {}",
             first.session, first.code, first.message
         );
         Unpublished { code: ExitCode::Parked, what: shown(&what), help: None }

@@ -144,13 +144,81 @@ fn done(
             format!("The ledger belongs to {to} now, all of it: {number}; {sender}.\n")
         }
         (Reassign::FromNowOn, Some(former)) => format!(
-            "The ledger belongs to {to} now. {number} counted so far stay behind, with {former}; \
-             sessions that begin from now on go to the new owner.\n"
+            "The ledger belongs to {to} now, with the sessions that begin from now on. \
+             Left with {former}: {number} counted so far.\n"
         ),
         (Reassign::FromNowOn, None) => {
             format!(
-                "The ledger belongs to {to} now. {number} counted so far stay unpublished or with former owners.\n"
+                "The ledger belongs to {to} now, with the sessions that begin from now on. \
+                 Kept unpublished, or with former owners: {number} counted so far.\n"
             )
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::UserId;
+
+    fn user(digit: char) -> Destination {
+        let user = UserId::parse(&format!("{digit}0000000-0000-4000-8000-000000000000"));
+        Destination { project: "https://abc.supabase.co".to_owned(), user: user.unwrap() }
+    }
+
+    fn standing(owner: Option<Destination>) -> Standing {
+        Standing { owner, configured: user('b'), counted: 12, unsent: 3, held: 2 }
+    }
+
+    #[test]
+    fn each_choice_is_told_before_it_is_made() {
+        let (text, code) = describe(&standing(Some(user('a'))));
+        assert_eq!(code, ExitCode::Foreign);
+        insta::assert_snapshot!(text, @"
+        The ledger belongs to  user a0000000-0000-4000-8000-000000000000 of https://abc.supabase.co
+        Configured is          user b0000000-0000-4000-8000-000000000000 of https://abc.supabase.co
+        Counted so far         12 sessions, 3 with something that was never sent
+
+        Nothing is published until you decide:
+          tallyd reassign --from-now-on  Sessions that begin from now on go to the configured user. What was
+                                         counted so far stays with the owner and is not sent on, even where it grows.
+          tallyd reassign --everything   All 12 sessions go to the configured user, also what the owner was
+                                         sent, which the owner keeps.
+        Or set USER_ID and SUPABASE_URL back.
+        ");
+        let (text, code) = describe(&standing(Some(user('b'))));
+        assert_eq!(code, ExitCode::Done);
+        insta::assert_snapshot!(text, @"
+        The ledger belongs to  user b0000000-0000-4000-8000-000000000000 of https://abc.supabase.co
+        Configured is          user b0000000-0000-4000-8000-000000000000 of https://abc.supabase.co
+        Counted so far         12 sessions, 3 with something that was never sent
+
+        Nothing is to be decided.
+        2 sessions are held for others; `tallyd reassign --everything` gives them to this user as well.
+        ");
+        let (text, code) = describe(&standing(None));
+        assert_eq!(code, ExitCode::Done);
+        insta::assert_snapshot!(text, @"
+        The ledger belongs to  nobody yet
+        Configured is          user b0000000-0000-4000-8000-000000000000 of https://abc.supabase.co
+        Counted so far         12 sessions, 3 with something that was never sent
+
+        Nothing is to be decided: the ledger becomes that of the first user that takes something in.
+        `tallyd reassign --from-now-on` keeps the 12 sessions counted so far from being published.
+        ");
+    }
+
+    #[test]
+    fn each_choice_is_told_when_it_was_made() {
+        let to = user('b');
+        insta::assert_snapshot!(done(Reassign::Everything, &to, Some(&user('a')), 12, true), @"
+        The ledger belongs to user b0000000-0000-4000-8000-000000000000 of https://abc.supabase.co now, all of it: 12 sessions; the running tallyd sends them.
+        ");
+        insta::assert_snapshot!(done(Reassign::FromNowOn, &to, Some(&user('a')), 1, false), @"
+        The ledger belongs to user b0000000-0000-4000-8000-000000000000 of https://abc.supabase.co now, with the sessions that begin from now on. Left with user a0000000-0000-4000-8000-000000000000 of https://abc.supabase.co: 1 session counted so far.
+        ");
+        insta::assert_snapshot!(done(Reassign::FromNowOn, &to, None, 12, false), @"
+        The ledger belongs to user b0000000-0000-4000-8000-000000000000 of https://abc.supabase.co now, with the sessions that begin from now on. Kept unpublished, or with former owners: 12 sessions counted so far.
+        ");
     }
 }

@@ -56,7 +56,7 @@ fn global_options_stand_before_or_after_the_command() {
     };
     let names: Vec<String> =
         Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    assert_eq!(names.len(), 13);
+    assert_eq!(names.len(), 19);
     for name in names {
         let operand = match name.as_str() {
             "explain" => "msg_1",
@@ -163,6 +163,11 @@ fn what_cannot_be_meant_is_refused() {
         ("tallyd blocks -t some", ErrorKind::ValueValidation),
         ("tallyd blocks -n 0", ErrorKind::ValueValidation),
         ("tallyd blocks -n 1.5", ErrorKind::ValueValidation),
+        ("tallyd publish --timeout 5", MissingRequiredArgument),
+        ("tallyd publish --wait --timeout 0", ErrorKind::ValueValidation),
+        ("tallyd publish --dry-run --wait", ArgumentConflict),
+        ("tallyd verify --dry-run --timeout 5", ArgumentConflict),
+        ("tallyd reassign --everything --from-now-on", ArgumentConflict),
     ] {
         let error = typed(line).expect_err(line);
         assert_eq!(error.kind(), kind, "{line}: {error}");

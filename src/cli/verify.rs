@@ -49,17 +49,21 @@ pub fn run(args: &VerifyArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     let refill = (!args.dry_run).then(|| Duration::from_secs(args.timeout));
     let verified = daemon::block_on(publisher.verify(refill))?
         .map_err(|obstacle| publishing::failure(&obstacle, &options))?;
-    output::print(&if args.json { json(&verified) } else { text(&verified, &options.destination) })?;
+    output::print(&if args.json {
+        json(&verified)
+    } else {
+        text(&verified, &options.destination, args.dry_run)
+    })?;
     Ok(if verified.differs() { ExitCode::Differs } else { ExitCode::Done })
 }
 
-fn text(verified: &Verified, destination: &Destination) -> String {
+fn text(verified: &Verified, destination: &Destination, dry_run: bool) -> String {
     let Verified { sessions: all, equal, refilled, lacking, ahead, damaged, unknown, damaged_days } =
         verified;
     let mut text = format!("{} of the ledger compared with {destination}:\n", sessions(*all as u64));
     for (number, what) in [
         (equal, "the same on both sides"),
-        (refilled, "were missing or older there; sent again"),
+        (refilled, "of these were missing or older there until now"),
         (lacking, "are missing or older there"),
         (ahead, "have a better value there, from another machine or an earlier ledger"),
         (damaged, "do not add up there: their days are not their totals"),
@@ -74,10 +78,17 @@ fn text(verified: &Verified, destination: &Destination) -> String {
         let _ =
             writeln!(text, "The daily table there is not the sum of the sessions on {}.", days.join(", "));
     }
-    text.push_str(match (lacking, *damaged > 0 || !damaged_days.is_empty()) {
-        (0, false) => "Nothing is missing there.\n",
-        (_, false) => "`tallyd verify` without --dry-run sends what is missing.\n",
-        (_, true) => "What does not add up there was changed by something else than tallyd's functions; tallyd does not touch it.\n",
+    if *damaged > 0 || !damaged_days.is_empty() {
+        text.push_str(
+            "Something else than tallyd's functions has changed rows there. They are left alone.\n",
+        );
+    }
+    text.push_str(match (*lacking, dry_run) {
+        (0, _) => "Nothing is missing there.\n",
+        (_, true) => "`tallyd verify` sends what is missing.\n",
+        (_, false) => {
+            "What is still missing was refused or has changed meanwhile; `tallyd check` says more.\n"
+        }
     });
     text
 }
@@ -90,4 +101,47 @@ fn json(verified: &Verified) -> String {
         "unknown": verified.unknown, "damagedDays": days, "differs": verified.differs(),
     });
     format!("{object:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::UserId;
+
+    fn told(verified: &Verified, dry_run: bool) -> String {
+        let user = UserId::parse("3dfb3580-b7c4-4da3-8d9e-b9775c216f7e").unwrap();
+        text(verified, &Destination { project: "https://abc.supabase.co".to_owned(), user }, dry_run)
+    }
+
+    #[test]
+    fn what_was_found_is_told_in_sentences() {
+        let refilled = Verified {
+            sessions: 1_200,
+            equal: 1_199,
+            refilled: 2,
+            ahead: 1,
+            unknown: 3,
+            ..Verified::default()
+        };
+        insta::assert_snapshot!(told(&refilled, false), @"
+        1,200 sessions of the ledger compared with user 3dfb3580-b7c4-4da3-8d9e-b9775c216f7e of https://abc.supabase.co:
+            1199 the same on both sides
+               2 of these were missing or older there until now
+               1 have a better value there, from another machine or an earlier ledger
+               3 are there alone, from another machine or an earlier ledger
+        Nothing is missing there.
+        ");
+        let day = chrono::NaiveDate::from_ymd_opt(2026, 11, 22).unwrap();
+        let damaged =
+            Verified { sessions: 2, damaged: 1, lacking: 1, damaged_days: vec![day], ..Verified::default() };
+        insta::assert_snapshot!(told(&damaged, true), @"
+        2 sessions of the ledger compared with user 3dfb3580-b7c4-4da3-8d9e-b9775c216f7e of https://abc.supabase.co:
+               1 are missing or older there
+               1 do not add up there: their days are not their totals
+        The daily table there is not the sum of the sessions on 2026-11-22.
+        Something else than tallyd's functions has changed rows there. They are left alone.
+        `tallyd verify` sends what is missing.
+        ");
+        assert!(told(&damaged, false).contains("`tallyd check` says more"));
+    }
 }

@@ -301,17 +301,19 @@ impl Loop {
         }
     }
 
-    /// Ends the pass under way with what it has read, takes in what events told of meanwhile, and ends. What
-    /// is not taken in by then is there at the next start.
+    /// Ends the pass under way with what it has read, looks at all logs once more and ends: a line that was
+    /// written just before the signal is in no event yet, and may be the last that this machine ever does.
+    /// Where the first pass is not done, or the ledger cannot be written, the next start does it.
     async fn end(&mut self, signal: i32, mut answers: UnboundedReceiver<Answer>) -> Result<(), DaemonError> {
         let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
         tracing::info!(signal = name, "ending");
-        self.on_ready = None;
+        let is_ready = self.on_ready.take().is_none();
         self.stop.store(true, Ordering::Relaxed);
         self.wait_until_idle(&mut answers).await?;
-        if self.pending.is_everything() {
+        if !is_ready || self.failures > 0 {
             return Ok(());
         }
+        self.pending.add(Hint::Everything);
         self.stop.store(false, Ordering::Relaxed);
         self.dispatch()?;
         if tokio::time::timeout(LAST_PASS, self.wait_until_idle(&mut answers)).await.is_err() {

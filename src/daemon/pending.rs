@@ -29,11 +29,6 @@ impl Pending {
         }
     }
 
-    /// True where all roots are to be walked.
-    pub(super) fn is_everything(&self) -> bool {
-        self.everything
-    }
-
     /// The work that the hints make, if any; nothing is pending afterwards.
     pub(super) fn take(&mut self) -> Option<Work> {
         let Self { everything, folders, files } = std::mem::take(self);

@@ -16,12 +16,16 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use std::collections::HashMap;
 use std::time::Duration;
+use tokio::time::sleep;
 
 /// A connection has to be there by then.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that nothing was sent on for longer is not used again: something on the way may have
 /// forgotten it.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a project without the SQL is asked, and in what distance.
+const CONTRACT_TRIES: u32 = 4;
+const CONTRACT_PAUSE: Duration = Duration::from_millis(500);
 /// No answer is longer: a page of rows, or a thousand results with their reasons.
 const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
 /// Rows asked for at once: Supabase gives no more, unless told to.
@@ -66,8 +70,19 @@ impl Remote {
         Ok(Self { rest, destination: options.destination.clone(), key: options.key.clone() })
     }
 
-    /// Asks whether the project is ready for this user.
+    /// Asks whether the project is ready for this user. Where its SQL is not there, asks again for a moment:
+    /// PostgREST notices a migration that was just applied only a little later.
     pub async fn check(&self) -> Result<CheckAnswer, Refusal> {
+        for _ in 1..CONTRACT_TRIES {
+            match self.check_once().await {
+                Err(Refusal::Configuration(Fault::NoContract { .. })) => sleep(CONTRACT_PAUSE).await,
+                answer => return answer,
+            }
+        }
+        self.check_once().await
+    }
+
+    async fn check_once(&self) -> Result<CheckAnswer, Refusal> {
         let body = format!(r#"{{"p_user_id":"{}"}}"#, self.destination.user);
         let answer = self.exchange(self.rest.rpc("token_usage_check", body)).await?;
         answer.body_of_ours(&self.destination)

@@ -12,6 +12,7 @@ mod csv;
 mod error;
 mod group;
 mod json;
+pub mod metrics;
 mod project;
 mod request;
 mod table;

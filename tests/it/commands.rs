@@ -7,7 +7,7 @@ use pretty_assertions::assert_eq;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 18] = [
     "run",
     "scan",
     "daily",
@@ -19,6 +19,11 @@ const COMMANDS: [&str; 13] = [
     "blocks",
     "explain",
     "prices",
+    "publish",
+    "check",
+    "reassign",
+    "verify",
+    "schema",
     "completions",
     "man",
 ];

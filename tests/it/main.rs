@@ -26,6 +26,10 @@ mod privacy;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod publish_commands;
+#[cfg(test)]
+mod publish_settings;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod remote;

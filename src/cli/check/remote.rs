@@ -117,3 +117,110 @@ fn clock(server: UnixMillis, now: UnixMillis) -> Row {
     };
     row.fact("aheadMilliseconds", ahead)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::check::render;
+    use crate::domain::{Destination, UserId};
+    use crate::publish::KeyChoice;
+
+    const NOW: UnixMillis = UnixMillis(1_795_000_000_000);
+
+    fn options() -> PublishOptions {
+        let user = UserId::parse("3dfb3580-b7c4-4da3-8d9e-b9775c216f7e").unwrap();
+        let destination = Destination { project: "https://abc.supabase.co".to_owned(), user };
+        let key = KeyChoice::service("sb_secret_CANARY").unwrap();
+        PublishOptions::new(destination, key, "SUPABASE_SERVICE_KEY")
+    }
+
+    fn told(answer: Result<Result<CheckAnswer, Refusal>, String>) -> String {
+        let rows = rows(&options(), answer, NOW);
+        assert_eq!(rows.iter().map(|row| row.name).collect::<Vec<_>>(), NAMES);
+        let text = render::text(&rows);
+        assert!(
+            !text.contains("CANARY") && !render::json(&rows, ExitCode::Done).contains("CANARY"),
+            "{text}"
+        );
+        text
+    }
+
+    fn answer(contract: u32, user_exists: bool, behind: i64) -> CheckAnswer {
+        let server_time = UnixMillis(NOW.0 + behind);
+        CheckAnswer { contract, user_exists, server_time, role: "service_role".to_owned() }
+    }
+
+    #[test]
+    fn an_answer_is_spread_over_what_it_tells_of() {
+        insta::assert_snapshot!(told(Ok(Ok(answer(CONTRACT, true, 1_234)))), @"
+        ok       url         https://abc.supabase.co
+        ok       key         secret key from SUPABASE_SERVICE_KEY, accepted as service_role
+        ok       server      answers
+        ok       contract    version 2
+        ok       user        3dfb3580-b7c4-4da3-8d9e-b9775c216f7e exists
+        ok       clock       1.2 s behind the server's
+        Everything is as it should be.
+        ");
+        insta::assert_snapshot!(told(Ok(Ok(answer(CONTRACT, false, -300_001)))), @"
+        ok       url         https://abc.supabase.co
+        ok       key         secret key from SUPABASE_SERVICE_KEY, accepted as service_role
+        ok       server      answers
+        ok       contract    version 2
+        wrong    user        https://abc.supabase.co has no user 3dfb3580-b7c4-4da3-8d9e-b9775c216f7e
+                             help: set USER_ID=<the user's UUID> and restart tallyd  (the dashboard lists users under Authentication)
+        wrong    clock       300.0 s ahead of the server's
+                             help: set this machine's clock: for instance timedatectl set-ntp true
+        2 things are wrong.
+        ");
+        insta::assert_snapshot!(told(Ok(Ok(answer(1, true, 0)))), @r#"
+        ok       url         https://abc.supabase.co
+        ok       key         secret key from SUPABASE_SERVICE_KEY, accepted as service_role
+        ok       server      answers
+        wrong    contract    the project's database has contract 1 of token usage, tallyd needs 2
+                             help: tallyd schema | psql "$DATABASE_URL"  (or put its output below supabase/migrations and run `supabase db push`)
+        unknown  user        3dfb3580-b7c4-4da3-8d9e-b9775c216f7e; the server has not said whether it exists
+        ok       clock       0.0 s ahead of the server's
+        1 thing is wrong.
+        "#);
+    }
+
+    #[test]
+    fn a_fault_is_told_of_the_thing_that_is_to_blame() {
+        let message = || "as the server says".to_owned();
+        insta::assert_snapshot!(told(Ok(Err(Refusal::Configuration(Fault::NoContract { message: message() })))), @r#"
+        ok       url         https://abc.supabase.co
+        unknown  key         secret key from SUPABASE_SERVICE_KEY; the server has not said whether it is right
+        ok       server      answers
+        wrong    contract    the project's database lacks what tallyd publishes to: as the server says
+                             help: tallyd schema | psql "$DATABASE_URL"  (or put its output below supabase/migrations and run `supabase db push`)
+        unknown  user        3dfb3580-b7c4-4da3-8d9e-b9775c216f7e; the server has not said whether it exists
+        unknown  clock       the server has not said
+        1 thing is wrong.
+        "#);
+        for (blamed, of) in [
+            (Fault::KeyRefused { message: message() }, "key"),
+            (Fault::Expired, "key"),
+            (Fault::Forbidden { message: message() }, "key"),
+            (Fault::UnknownUser(options().destination), "user"),
+            (Fault::OldContract { found: 1 }, "contract"),
+            (Fault::NoApi { message: message() }, "server"),
+            (Fault::Paused { status: 540 }, "server"),
+            (Fault::NoClient { message: message() }, "server"),
+        ] {
+            let rows = rows(&options(), Ok(Err(Refusal::Configuration(blamed.clone()))), NOW);
+            let wrong: Vec<_> = rows.iter().filter(|row| row.failure().is_some()).collect();
+            assert_eq!(wrong.iter().map(|row| row.name).collect::<Vec<_>>(), [of], "{blamed:?}");
+            assert_eq!(wrong[0].failure(), Some(ExitCode::Refused));
+            assert!(wrong[0].help.is_some(), "{blamed:?}");
+        }
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_no_ones_fault() {
+        let what = "connection refused".to_owned();
+        let refusal = Refusal::Transient { what, retry_after: None, shrink: false };
+        let rows = rows(&options(), Ok(Err(refusal)), NOW);
+        assert_eq!(rows.iter().find_map(Row::failure), Some(ExitCode::Unsent));
+        assert!(told(Err("no runtime".to_owned())).contains("wrong    server      no runtime"));
+    }
+}

@@ -3,7 +3,9 @@
 #![cfg(test)]
 
 use super::exact::{every_row, publisher, server_account};
+use super::faults::{Fault, in_turn};
 use super::gateway::Gateway;
+use super::http::Response;
 use super::{Database, Stack};
 use crate::logs::Tree;
 use crate::process::{Daemon, Sandbox, eventually, reply, succeed};
@@ -53,6 +55,37 @@ fn a_ledger_that_was_lost_is_rebuilt_and_changes_no_row() {
     fs::remove_dir_all(scene.sandbox.state()).expect("a ledger can be deleted");
     scene.publish(&scene.sandbox);
     assert_eq!(every_row(&scene.database, &scene.user), rows, "not even written again");
+}
+
+#[test]
+fn metrics_tell_what_waits_and_when_something_last_arrived() {
+    let scene = Scene::set(65);
+    scene.sandbox.scan();
+    let url = scene.gateway.url();
+    let metrics = || succeed(&mut publisher(&scene.sandbox, "metrics", &url, &scene.user));
+    let sessions = scene.tree.truth().account().sessions.len();
+    let before = metrics();
+    assert!(before.contains(&format!("\ntallyd_publish_waiting_sessions {sessions}\n")), "{before}");
+    assert!(before.contains("\ntallyd_publish_enabled 1\n"), "{before}");
+    assert!(!before.contains("last_success"), "{before}");
+    scene.publish(&scene.sandbox);
+    let after = metrics();
+    assert!(after.contains("\ntallyd_publish_waiting_sessions 0\n"), "{after}");
+    assert!(after.contains("\ntallyd_publish_last_success_timestamp_seconds 1"), "{after}");
+    for sum in scene.tree.truth().account().models.values() {
+        assert!(after.contains(&format!("}} {}\n", sum.tokens[1])), "output tokens of a model: {after}");
+    }
+}
+
+/// PostgREST notices a migration a moment after it was applied; a deploy script asks at once.
+#[test]
+fn sql_that_was_just_applied_is_not_missing() {
+    let scene = Scene::set(66);
+    let body = r#"{"code":"PGRST202","details":null,"hint":null,"message":"Could not find the function"}"#;
+    let unknown = Response::new(404, "application/json", body);
+    scene.gateway.plan(in_turn([Fault::Instead(unknown)]));
+    succeed(&mut publisher(&scene.sandbox, "check", &scene.gateway.url(), &scene.user));
+    assert_eq!(scene.gateway.seen().len(), 2);
 }
 
 #[test]

@@ -43,9 +43,12 @@ impl Scene {
         ]
     }
 
-    fn ask(&self, request: Request, token: Option<&str>) -> Response {
-        let bearer = |token: &str| request.clone().with("Authorization", &format!("Bearer {token}"));
-        self.database.ask(&token.map_or_else(|| request.clone(), bearer))
+    fn ask(&self, request: &Request, token: Option<&str>) -> Response {
+        let request = request.clone();
+        self.database.ask(&match token {
+            Some(token) => request.with("Authorization", &format!("Bearer {token}")),
+            None => request,
+        })
     }
 
     fn rows(&self) -> Vec<i64> {
@@ -92,7 +95,7 @@ fn strangers_read_nothing_of_a_user() {
     let scene = Scene::new();
     for (_, token) in scene.strangers() {
         for table in TABLES {
-            let answer = scene.ask(Request::get(&format!("/{table}?select=user_id")), token.as_deref());
+            let answer = scene.ask(&Request::get(&format!("/{table}?select=user_id")), token.as_deref());
             assert!(!answer.text().contains(&scene.user), "{table}: {}", answer.text());
             assert!(answer.status == 200 || json_of(&answer)["code"] == "42501", "{}", answer.text());
         }
@@ -104,10 +107,10 @@ fn a_user_reads_his_own_and_the_service_key_reads_all() {
     let scene = Scene::new();
     let (own, service) = (Scene::token_of(&scene.user), Stack::get().token(Role::Service, None));
     for table in TABLES {
-        let mine = scene.ask(Request::get(&format!("/{table}?select=user_id")), Some(&own));
+        let mine = scene.ask(&Request::get(&format!("/{table}?select=user_id")), Some(&own));
         assert_eq!(json_of(&mine), json!([{ "user_id": scene.user }]), "{table}");
         let path = format!("/{table}?select=user_id&user_id=eq.{}", scene.user);
-        let all = scene.ask(Request::get(&path), Some(&service));
+        let all = scene.ask(&Request::get(&path), Some(&service));
         assert_eq!(json_of(&all), json!([{ "user_id": scene.user }]), "{table}");
     }
 }
@@ -115,7 +118,7 @@ fn a_user_reads_his_own_and_the_service_key_reads_all() {
 #[test]
 fn the_old_daily_rows_are_for_the_service_key_alone() {
     let scene = Scene::new();
-    let read = |token: Option<&str>| scene.ask(Request::get("/token_usage_daily_before_tallyd"), token);
+    let read = |token: Option<&str>| scene.ask(&Request::get("/token_usage_daily_before_tallyd"), token);
     assert_eq!(read(Some(&Stack::get().token(Role::Service, None))).status, 200);
     refused(&read(Some(&Scene::token_of(&scene.user))), 403);
     refused(&read(None), 401);
@@ -133,7 +136,7 @@ fn nobody_writes_to_a_table() {
             let update = Request { method: "PATCH".to_owned(), ..Request::post(&path, &change) };
             let delete = Request { method: "DELETE".to_owned(), ..Request::get(&path) };
             for request in [insert, update, delete] {
-                refused(&scene.ask(request, token.map(String::as_str)), status);
+                refused(&scene.ask(&request, token.map(String::as_str)), status);
             }
         }
     }
@@ -164,9 +167,9 @@ fn the_inner_functions_are_out_of_reach() {
     let scene = Scene::new();
     let service = Stack::get().token(Role::Service, None);
     for path in ["/rpc/merge_values", "/rpc/take", "/running_totals"] {
-        assert_eq!(scene.ask(Request::post(path, "{}"), Some(&service)).status, 404, "{path}");
+        assert_eq!(scene.ask(&Request::post(path, "{}"), Some(&service)).status, 404, "{path}");
         let profile = Request::post(path, "{}").with("Content-Profile", "token_usage_private");
-        assert_eq!(scene.ask(profile, Some(&service)).status, 406, "{path}");
+        assert_eq!(scene.ask(&profile, Some(&service)).status, 406, "{path}");
     }
     for role in ["anon", "authenticated", "service_role"] {
         let mut client = scene.database.owner();

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::ops::AddAssign;
 
 /// The counters, in the order of the digest's canonical text.
@@ -138,7 +139,7 @@ impl Value {
             self.model
         );
         for ((day, model), usage) in &self.cells {
-            text += &format!("{day}|{}|{}|{model}\n", usage.text(), model.len());
+            let _ = writeln!(text, "{day}|{}|{}|{model}", usage.text(), model.len());
         }
         Sha256::digest(text.as_bytes()).to_vec()
     }
@@ -314,5 +315,8 @@ fn held_of_old(all: &[&Running]) -> Held {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -1,0 +1,44 @@
+//! `tallyd metrics`: the ledger's figures for a monitoring system.
+
+use super::exit::ExitCode;
+use super::output;
+use crate::config::Settings;
+use crate::domain::Totals;
+use crate::ledger::{LedgerReader, Outbox};
+use crate::report::metrics::{self, Metrics};
+use clap::Args;
+use std::collections::BTreeMap;
+
+const AFTER_HELP: &str = "\
+Examples:
+  tallyd metrics                                      what the ledger has, as Prometheus text
+  tallyd metrics > tallyd.prom.new && mv tallyd.prom.new /var/lib/node_exporter/tallyd.prom
+
+Reads the ledger alone: it asks no server and takes in no logs. README.md lists the metrics.";
+
+/// Arguments of `tallyd metrics`.
+#[derive(Debug, Default, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct MetricsArgs {}
+
+/// Prints the figures.
+pub fn run(_args: &MetricsArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let folder = settings.state_dir()?;
+    let reader = LedgerReader::open(folder)?;
+    let outbox = Outbox::open(folder)?;
+    let publishing = settings.enabled && settings.publish().is_ok_and(|options| options.is_some());
+    let known =
+        Metrics { models: by_model(&reader)?, publishing, backlog: outbox.backlog()?, note: outbox.noted()? };
+    output::print(&metrics::text(&known))?;
+    Ok(ExitCode::Done)
+}
+
+fn by_model(reader: &LedgerReader) -> anyhow::Result<BTreeMap<String, Totals>> {
+    let names: BTreeMap<_, _> = reader.models()?.into_iter().collect();
+    let mut models: BTreeMap<String, Totals> = BTreeMap::new();
+    for cell in reader.cells(None, None)? {
+        let name = names.get(&cell.model).cloned().unwrap_or_default();
+        *models.entry(name).or_default() += cell.totals;
+    }
+    Ok(models)
+}

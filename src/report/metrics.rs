@@ -1,0 +1,185 @@
+//! Figures for a monitoring system, in the text format of Prometheus.
+//!
+//! Owns: names and help texts of metrics; README.md lists them. Values in, text out. A session or a user is
+//! never a label: their number has no bound. Costs are written with every digit, not as binary fractions.
+
+use crate::domain::{Totals, UnixMillis};
+use crate::ledger::{Backlog, PublishNote};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// What is known at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Everything that was ever counted, by model.
+    pub models: BTreeMap<String, Totals>,
+    /// Usage is to be published.
+    pub publishing: bool,
+    /// What waits.
+    pub backlog: Backlog,
+    /// What the publisher saw last.
+    pub note: PublishNote,
+}
+
+/// Kind of a metric.
+const COUNTER: &str = "counter";
+const GAUGE: &str = "gauge";
+
+/// The value of a metric of usage, where it is known.
+type Value = fn(&Totals) -> Option<String>;
+
+/// The text, a metric after the other.
+pub fn text(metrics: &Metrics) -> String {
+    let mut page = Page::default();
+    page.head("tallyd_build_info", GAUGE, "1, with the version of tallyd.");
+    page.line("tallyd_build_info", &[("version", env!("CARGO_PKG_VERSION"))], "1");
+    usage(&mut page, &metrics.models);
+    publishing(&mut page, metrics);
+    page.0
+}
+
+fn usage(page: &mut Page, models: &BTreeMap<String, Totals>) {
+    page.head("tallyd_tokens_total", COUNTER, "Tokens, by model and kind.");
+    for (model, totals) in models {
+        let kinds = ["input", "output", "cache_write_5m", "cache_write_1h", "cache_read"];
+        for (kind, count) in kinds.into_iter().zip(totals.tokens.as_array()) {
+            page.line("tallyd_tokens_total", &[("model", model), ("kind", kind)], &count.to_string());
+        }
+    }
+    let by_model: [(&str, &str, Value); 5] = [
+        ("tallyd_cost_usd_total", "Known cost in US dollars, by model; absent where none is.", |totals| {
+            totals.known_cost().map(|cost| cost.to_string())
+        }),
+        ("tallyd_responses_total", "API responses, by model.", |totals| Some(totals.messages.to_string())),
+        (
+            "tallyd_incomplete_responses_total",
+            "Responses whose final output count is in no log, by model.",
+            |totals| Some(totals.incomplete.to_string()),
+        ),
+        ("tallyd_unpriced_calls_total", "Calls that have no known price, by model.", |totals| {
+            Some(totals.unpriced.to_string())
+        }),
+        ("tallyd_unpriced_tokens_total", "Tokens of those calls, by model.", |totals| {
+            Some(totals.unpriced_tokens.to_string())
+        }),
+    ];
+    for (name, help, value) in by_model {
+        page.head(name, COUNTER, help);
+        for (model, totals) in models {
+            if let Some(value) = value(totals) {
+                page.line(name, &[("model", model)], &value);
+            }
+        }
+    }
+}
+
+fn publishing(page: &mut Page, metrics: &Metrics) {
+    let Metrics { backlog, note, .. } = metrics;
+    let flag = |set: bool| if set { "1" } else { "0" };
+    page.one("tallyd_publish_enabled", "1 where usage is to be published.", flag(metrics.publishing));
+    for (name, help, count) in [
+        ("tallyd_publish_waiting_sessions", "Sessions with something to send.", backlog.waiting),
+        ("tallyd_publish_parked_sessions", "Sessions that the server refuses.", backlog.parked),
+        ("tallyd_publish_held_sessions", "Sessions held for a former owner of the ledger.", backlog.held),
+    ] {
+        page.one(name, help, &count.to_string());
+    }
+    for (name, help, time) in [
+        (
+            "tallyd_publish_oldest_waiting_timestamp_seconds",
+            "Time of the usage that has waited longest; absent where none waits.",
+            backlog.oldest,
+        ),
+        (
+            "tallyd_publish_last_success_timestamp_seconds",
+            "When something last arrived; absent where nothing ever did.",
+            note.last_success,
+        ),
+    ] {
+        if let Some(time) = time {
+            page.one(name, help, &seconds(time));
+        }
+    }
+    page.head("tallyd_publish_refused", GAUGE, "1 while nothing is sent, with the kind of what is wrong.");
+    if let Some(refusal) = &note.refusal {
+        page.line("tallyd_publish_refused", &[("kind", &refusal.kind)], "1");
+    }
+}
+
+/// Seconds with three digits after the point.
+fn seconds(time: UnixMillis) -> String {
+    format!("{}.{:03}", time.0.div_euclid(1000), time.0.rem_euclid(1000))
+}
+
+/// The text as it grows.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    }
+
+    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: &str) {
+        let labels: Vec<String> =
+            labels.iter().map(|(label, text)| format!("{label}=\"{}\"", escaped(text))).collect();
+        self.write(format_args!("{name}{{{}}} {value}\n", labels.join(",")));
+    }
+
+    /// A gauge without labels.
+    fn one(&mut self, name: &str, help: &str, value: &str) {
+        self.head(name, GAUGE, help);
+        self.write(format_args!("{name} {value}\n"));
+    }
+
+    fn write(&mut self, text: std::fmt::Arguments<'_>) {
+        self.0.write_fmt(text).expect("writing to a String cannot fail");
+    }
+}
+
+/// A label's value as the format wants it.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{TokenCounts, Usd};
+    use crate::ledger::NotedRefusal;
+
+    #[test]
+    fn every_metric_has_its_help_and_its_exact_value() {
+        let totals = Totals {
+            tokens: TokenCounts::from_array([1, 2, 3, 4, 5]),
+            messages: 6,
+            incomplete: 1,
+            unpriced: 2,
+            unpriced_tokens: 7,
+            cost: Usd(36_400_000_001),
+            ..Totals::default()
+        };
+        let refusal = NotedRefusal {
+            at: UnixMillis(0),
+            kind: "unknown_user".to_owned(),
+            message: "no such user".to_owned(),
+            help: "set USER_ID".to_owned(),
+        };
+        let metrics = Metrics {
+            models: BTreeMap::from([("a \"model\"\n".to_owned(), totals)]),
+            publishing: true,
+            backlog: Backlog { waiting: 3, parked: 2, held: 1, oldest: Some(UnixMillis(1_788_220_800_007)) },
+            note: PublishNote { last_success: None, refusal: Some(refusal) },
+        };
+        insta::assert_snapshot!(text(&metrics));
+        assert!(!text(&Metrics::default()).contains("refused{"));
+    }
+
+    #[test]
+    fn a_cost_that_is_unknown_is_not_zero() {
+        let unpriced = Totals { messages: 1, unpriced: 1, unpriced_tokens: 9, ..Totals::default() };
+        let models = BTreeMap::from([("m".to_owned(), unpriced)]);
+        let text = text(&Metrics { models, ..Metrics::default() });
+        assert!(!text.contains("cost_usd_total{") && text.contains("unpriced_tokens_total{model=\"m\"} 9"));
+    }
+}
