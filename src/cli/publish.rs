@@ -1,7 +1,7 @@
 //! `tallyd publish`: send what waits, now.
 //!
-//! Where no daemon runs, takes in what is new in the logs and sends it itself. Beside a daemon it lets the
-//! daemon send, and may wait for that. Whatever is not sent stays in the ledger and is sent another time.
+//! Where no daemon runs, takes in what is new in the logs and sends it. Beside a daemon it sends what that has
+//! taken in, and with `--wait` lets it take in and send first. Whatever is not sent stays in the ledger and is sent another time.
 
 mod alone;
 mod beside;
@@ -13,7 +13,8 @@ use super::exit::ExitCode;
 use super::output;
 use super::publishing::{self, sessions};
 use crate::config::Settings;
-use crate::ledger::{LockError, Parked};
+use crate::daemon;
+use crate::ledger::{LockError, Outbox, Parked};
 use crate::publish::PublishOptions;
 use crate::telemetry::shown;
 use clap::Args;
@@ -26,8 +27,8 @@ Examples:
   tallyd publish --dry-run          what would be sent, as JSON lines; sends and writes nothing
   tallyd publish --full --wait      send everything once more
 
-Without a running tallyd it first takes in what is new in the logs. Beside one, that one sends, and
---wait waits until it has taken in what the logs had at the call and nothing is left to send.
+Without a running tallyd it first takes in what is new in the logs. Beside one, that one takes them
+in; --wait waits until it has taken in what the logs had at the call and all of it is sent.
 Sessions that the server refused are tried again.
 
 Exit codes: 0 everything is there, 10 key, user or SQL, 11 not in time (kept and sent later),
@@ -91,6 +92,24 @@ pub fn run(args: &PublishArgs, settings: &Settings) -> anyhow::Result<ExitCode> 
         },
     };
     conclude(sent, &options)
+}
+
+/// Sends what waits from this process.
+fn send(
+    settings: &Settings,
+    options: &PublishOptions,
+    outbox: Outbox,
+    patience: Option<Duration>,
+) -> anyhow::Result<Sent> {
+    let mut publisher = publishing::publisher(settings, options, outbox)?;
+    let drained = daemon::block_on(publisher.drain(patience))?;
+    Ok(Sent {
+        arrived: Some(drained.sent as u64),
+        left: drained.left as u64,
+        parked: Outbox::open(settings.state_dir()?)?.parked()?,
+        handed_over: None,
+        obstacle: drained.obstacle.map(|obstacle| publishing::failure(&obstacle, options)),
+    })
 }
 
 /// Says what became of the sessions: a good end on stdout, anything else as an error.

@@ -5,7 +5,7 @@ use super::errors::Unpublished;
 use super::exit::ExitCode;
 use crate::config::Settings;
 use crate::domain::{Revision, SystemClock};
-use crate::ledger::{Holder, LedgerLock, LockError, Outbox};
+use crate::ledger::{Holder, LedgerLock, LedgerReader, LockError, Outbox};
 use crate::parse::RULES_VERSION;
 use crate::price::PriceTable;
 use crate::publish::{Fault, Obstacle, PublishOptions, Publisher};
@@ -69,6 +69,31 @@ pub(super) fn refuse_foreign(outbox: &Outbox, options: &PublishOptions) -> anyho
     let Some(owner) = outbox.owner()?.filter(|owner| owner != wanted) else { return Ok(()) };
     let fault = Fault::ForeignLedger { owner, wanted: wanted.clone() };
     Err(failure(&Obstacle::Fault(fault), options).into())
+}
+
+/// Whether the ledger's costs are by the prices of these settings. A daemon that was started with other prices,
+/// or by another version, has made them by its own: sent from here, they would go out under a revision that is
+/// not theirs, and nothing could correct them on the server under that revision.
+pub(super) fn is_priced_alike(settings: &Settings) -> anyhow::Result<bool> {
+    let of_ledger = LedgerReader::open(settings.state_dir()?)?.price_digest()?;
+    let prices = engine::prices(settings)?;
+    Ok(of_ledger.is_none_or(|digest| digest == prices.digest()))
+}
+
+/// Refuses to send costs that are by other prices.
+pub(super) fn refuse_other_prices(settings: &Settings) -> anyhow::Result<()> {
+    if is_priced_alike(settings)? {
+        return Ok(());
+    }
+    Err(Unpublished {
+        code: ExitCode::Prices,
+        what: "the ledger's costs are by other prices than these settings have".to_owned(),
+        help: Some(
+            "`tallyd scan` or a restart of the running tallyd applies these; or give --prices or TALLYD_PRICES as the running one has it"
+                .to_owned(),
+        ),
+    }
+    .into())
 }
 
 /// The daemon that keeps the ledger, if one does.

@@ -53,6 +53,7 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
     }
     tracing::info!(file = %collector.ledger().path().display(), "ledger");
     let publisher = publish.map(|options| publisher(settings, &options)).transpose()?;
+    let is_publishing = publisher.is_some();
     let (at_start, before) = (settings.clone(), settings.clone());
     let daemon = Daemon {
         collector,
@@ -61,7 +62,9 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
             poll: settings.follow.poll_every,
             force_polling: settings.follow.force_polling,
         },
-        reload: Box::new(move || reloaded(&reload, &before).map_err(|error| format!("{error:#}"))),
+        reload: Box::new(move || {
+            reloaded(&reload, &before, is_publishing).map_err(|error| format!("{error:#}"))
+        }),
         on_ready: Box::new(move |summary| greet(&at_start, summary)),
         publisher,
     };
@@ -76,14 +79,15 @@ fn publisher(settings: &Settings, options: &PublishOptions) -> anyhow::Result<Pu
     publishing::publisher(settings, options, outbox)
 }
 
-/// Settings and prices as they are now, where a process that is up can take them over.
-fn reloaded(reload: &Reload, before: &Settings) -> anyhow::Result<Reloaded> {
+/// Settings and prices as they are now, where a process that is up can take them over. What was given for
+/// publishing before is not looked at: a key's former file may be gone.
+fn reloaded(reload: &Reload, before: &Settings, is_publishing: bool) -> anyhow::Result<Reloaded> {
     let settings = reload()?;
     if !settings.enabled || settings.state_dir()? != before.state_dir()? {
         anyhow::bail!("`enabled` and `state_dir` are read at start only: start tallyd anew");
     }
     let options = settings.publish()?;
-    if options.is_some() != before.publish()?.is_some() {
+    if options.is_some() != is_publishing {
         anyhow::bail!("publishing is switched on and off at start only: start tallyd anew");
     }
     let table = engine::prices(&settings)?;

@@ -45,6 +45,7 @@ pub fn run(args: &VerifyArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     let options = publishing::options(settings, "verify")?;
     let outbox = Outbox::open(settings.state_dir()?)?;
     publishing::refuse_foreign(&outbox, &options)?;
+    publishing::refuse_other_prices(settings)?;
     let mut publisher = publishing::publisher(settings, &options, outbox)?;
     let refill = (!args.dry_run).then(|| Duration::from_secs(args.timeout));
     let verified = daemon::block_on(publisher.verify(refill))?

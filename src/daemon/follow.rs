@@ -74,7 +74,9 @@ enum Order {
 /// What the worker sends back.
 enum Answer {
     Worked(Outcome),
-    Reloaded(Result<Option<u64>, CollectError>),
+    /// With the settings of publishing that belong to the prices: none may go out under a revision that is
+    /// not theirs.
+    Reloaded(Result<Option<u64>, CollectError>, Option<publish::Reloaded>),
 }
 
 /// A process that has taken its signals in hand: from here on none ends it out of order.
@@ -133,7 +135,6 @@ impl Daemon {
             stop,
             publisher,
             publishing: None,
-            publish: None,
         };
         let result = runtime.block_on(state.turn(signals, hints, answers, &reload));
         // Everything is in the ledger by now: what is left to send is what it says.
@@ -150,7 +151,10 @@ fn serve(mut worker: Worker, orders: &std_mpsc::Receiver<Order>, answers: &Unbou
     for order in orders {
         let answer = match order {
             Order::Work(work) => Answer::Worked(worker.work(&work)),
-            Order::Reload(new) => Answer::Reloaded(worker.reload(new.pricing, new.collect)),
+            Order::Reload(new) => {
+                let Reloaded { pricing, collect, publish } = *new;
+                Answer::Reloaded(worker.reload(pricing, collect), publish)
+            }
         };
         if answers.send(answer).is_err() {
             break;
@@ -176,9 +180,6 @@ struct Loop {
     /// Starts when the logs have been read once: until then an original may turn up after its copy.
     publisher: Option<Publisher>,
     publishing: Option<Publishing>,
-    /// New settings of publishing, until the ledger has the new prices: none may go out under a revision
-    /// that is not theirs.
-    publish: Option<publish::Reloaded>,
 }
 
 impl Loop {
@@ -234,14 +235,14 @@ impl Loop {
                 self.busy = false;
                 self.worked(outcome)?;
             }
-            Answer::Reloaded(Ok(repriced)) => {
+            Answer::Reloaded(Ok(repriced), publish) => {
                 tracing::info!(repriced = repriced.unwrap_or(0), "reloaded settings and prices");
                 self.pending.add(Hint::Everything);
-                if let Some(publish) = self.publish.take() {
+                if let Some(publish) = publish {
                     self.tell_publisher(PublishOrder::Reload(Box::new(publish)));
                 }
             }
-            Answer::Reloaded(Err(error)) => {
+            Answer::Reloaded(Err(error), _) => {
                 tracing::error!(error = %error, "new prices could not be applied; the next SIGHUP tries again");
             }
         }
@@ -290,10 +291,7 @@ impl Loop {
 
     fn reload(&mut self, reload: &Reload) -> Result<(), DaemonError> {
         match reload() {
-            Ok(mut new) => {
-                self.publish = new.publish.take();
-                self.orders.send(Order::Reload(Box::new(new))).map_err(|_| DaemonError::WorkerGone)
-            }
+            Ok(new) => self.orders.send(Order::Reload(Box::new(new))).map_err(|_| DaemonError::WorkerGone),
             Err(error) => {
                 tracing::error!(error, "settings or prices are wrong; those from before stay in force");
                 Ok(())

@@ -157,7 +157,14 @@ fn key_help(options: &PublishOptions) -> String {
         KeyChoice::User { .. } => "<the user's access token>",
         _ => "<a secret key of this project, sb_secret_…>",
     };
-    format!("{}  (a {kind} was sent, from {source})", options.setting_help(source, wanted))
+    let is_variable = source.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let act = if is_variable {
+        options.setting_help(source, wanted)
+    } else {
+        // A file or a credential: no assignment gives it another text.
+        format!("put {wanted} into {source} and restart tallyd")
+    };
+    format!("{act}  (a {kind} was sent, from {source})")
 }
 
 #[cfg(test)]
@@ -204,6 +211,18 @@ pub(super) mod tests {
         assert!(on_fly.contains("fly secrets set USER_ID=<the user's UUID> --app meter"), "{on_fly}");
         assert!(!here.contains("fly ") && !here.contains("CANARY"), "{here}");
         insta::assert_snapshot!(here);
+    }
+
+    #[test]
+    fn a_key_from_a_file_is_mended_in_the_file() {
+        let mut options = options();
+        options.fly_app = Some("meter".to_owned());
+        let help = |options: &PublishOptions| Fault::KeyRefused { message: String::new() }.help(options);
+        assert!(help(&options).starts_with("fly secrets set SUPABASE_SERVICE_KEY=<a"), "{}", help(&options));
+        options.key_source = "SUPABASE_SERVICE_KEY_FILE (/run/key)".to_owned();
+        let expected =
+            "put <a secret key of this project, sb_secret_…> into SUPABASE_SERVICE_KEY_FILE (/run/key) and";
+        assert!(help(&options).starts_with(expected), "{}", help(&options));
     }
 
     #[test]

@@ -102,6 +102,11 @@ impl Pace {
         self.is_careful = true;
     }
 
+    /// Whether a session failed on its own and has not succeeded since.
+    pub(super) fn is_suspect(&self, key: SessionKey) -> bool {
+        self.suspects.contains_key(&key)
+    }
+
     /// A session failed on its own.
     pub(super) fn suspect(&mut self, key: SessionKey, random: u32, now: Instant) {
         let suspect =

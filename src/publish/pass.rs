@@ -9,6 +9,7 @@ use super::answer::passes;
 use super::fault::told;
 use super::obstacle::Obstacle;
 use super::pace::{Due, Pace};
+use super::voice::Voice;
 use super::worker::{Publisher, monotonic};
 use super::{Body, Fault, ItemAnswer, Refusal, Remote};
 use crate::domain::{SessionKey, UnixMillis};
@@ -53,6 +54,8 @@ pub(super) struct Handled {
     keys: HashSet<SessionKey>,
     /// Of these, the ones that the server has.
     pub(super) arrived: HashSet<SessionKey>,
+    /// How many of these the server refuses.
+    refused: usize,
 }
 
 impl Publisher {
@@ -60,7 +63,7 @@ impl Publisher {
     pub(super) async fn pass(&mut self, haste: Haste, handled: &mut Handled) -> Result<(), Obstacle> {
         self.begin()?;
         self.check_once().await?;
-        self.next_due = None;
+        (self.next_due, self.is_put_off) = (None, false);
         loop {
             let gathered = self.gather(haste, handled)?;
             if !gathered.found {
@@ -84,7 +87,7 @@ impl Publisher {
             Begun::Changed => {
                 tracing::info!(revision = %self.revision, "rules or prices have changed: everything is published anew");
             }
-            Begun::PricesChangedUnderTheSame => super::voice::Voice::prices_without_revision(),
+            Begun::PricesChangedUnderTheSame => Voice::prices_without_revision(),
         }
         self.is_begun = true;
         Ok(())
@@ -200,7 +203,10 @@ impl Publisher {
             match (self.pace.due(one.key, interval, now), haste) {
                 (Due::Now, _) => due.push(one),
                 (Due::Alone, _) | (Due::At(_), Haste::All) => alone.push(one),
-                (Due::At(then), Haste::Paced) => self.look_at(then),
+                (Due::At(then), Haste::Paced) => {
+                    self.is_put_off |= self.pace.is_suspect(one.key);
+                    self.look_at(then);
+                }
             }
         }
         (due, alone)
@@ -252,6 +258,8 @@ impl Publisher {
             (Refusal::Transient { shrink: true, .. }, [one]) => {
                 self.pace.suspect(one.key, fastrand::u32(..), monotonic());
             }
+            // The next call is a smaller one: whether that goes through is not known yet.
+            (Refusal::Transient { shrink: true, retry_after: None, .. }, _) => self.transient.reset(),
             (Refusal::Configuration(_), _) => self.is_checked = false,
             _ => {}
         }
@@ -269,15 +277,22 @@ impl Publisher {
         self.is_checked = false;
         self.check().await?;
         for one in part {
-            self.park(one, code, message)?;
+            self.park(one, code, message, handled)?;
             handled.keys.insert(one.key);
         }
         Ok(())
     }
 
-    fn park(&mut self, one: &Sending, code: &str, message: &str) -> Result<(), Obstacle> {
+    fn park(
+        &mut self,
+        one: &Sending,
+        code: &str,
+        message: &str,
+        handled: &mut Handled,
+    ) -> Result<(), Obstacle> {
         self.outbox.park(one.key, one.stamp, code, message, VERSION, self.clock.now())?;
-        self.voice.parked(&one.body.session, code, message);
+        handled.refused += 1;
+        self.voice.parked(handled.refused, &one.body.session, code, message);
         Ok(())
     }
 
@@ -301,11 +316,14 @@ impl Publisher {
                     passing =
                         Some(format!("the server could not take a session just now: {code}: {message}"));
                 }
-                ItemAnswer::Rejected { code, message } => self.park(one, &code, &message)?,
+                ItemAnswer::Rejected { code, message } => self.park(one, &code, &message, handled)?,
             }
         }
         self.acknowledge(&done)?;
         self.sent += done.len();
+        if !done.is_empty() {
+            self.voice.arrived(self.clock.as_ref());
+        }
         handled.arrived.extend(done.iter().map(|done| done.key));
         self.pace.answered(part.iter().map(|one| one.key), self.options.interval, monotonic());
         tracing::debug!(sessions = done.len(), "published");

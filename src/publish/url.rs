@@ -1,7 +1,7 @@
 //! The project's URL as people write it, to the one form that is kept and compared.
 //!
 //! Refuses what would send a key in the clear, or to somewhere other than a project's root. No message
-//! shows the text that was given: a key in the wrong place must not end up in a log.
+//! shows a text that may be a key: one in the wrong place must not end up in a log.
 
 use reqwest::Url;
 
@@ -46,16 +46,22 @@ pub fn project_url(text: &str) -> Result<String, UrlProblem> {
     match url.scheme() {
         "https" => {}
         "http" if is_loopback(host) => {}
-        "http" => return Err(UrlProblem::Plain(host.to_owned())),
+        "http" => return Err(UrlProblem::Plain(without_key(host))),
         other => return Err(UrlProblem::Scheme(format!("{other}://"))),
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(UrlProblem::Query);
     }
     if !API_PATHS.contains(&url.path().trim_end_matches('/')) {
-        return Err(UrlProblem::Path(url.path().to_owned()));
+        return Err(UrlProblem::Path(without_key(url.path())));
     }
     Ok(url.origin().ascii_serialization())
+}
+
+/// A part of the text for a message, unless a key may be in it.
+fn without_key(part: &str) -> String {
+    let may_be = ["sb_", "sbp_", "eyj"].iter().any(|start| part.to_ascii_lowercase().contains(start));
+    if may_be { "…".to_owned() } else { part.to_owned() }
 }
 
 /// Whether an origin of [`project_url`] goes over the network without TLS, which is only so on loopback.
@@ -118,9 +124,18 @@ mod tests {
 
     #[test]
     fn no_message_shows_what_could_be_a_key() {
-        for text in ["sb_secret_CANARY", "https://CANARY@x", "https://u:CANARY@x", "https://x/#CANARY"] {
+        for text in [
+            "sb_secret_CANARY",
+            "https://CANARY@x",
+            "https://u:CANARY@x",
+            "https://x/#CANARY",
+            "https://x/sb_secret_CANARY",
+            "https://x/rest/v1/eyJhbGci.CANARY",
+            "http://sb_secret_CANARY",
+        ] {
             let problem = project_url(text).unwrap_err();
-            assert!(!format!("{problem} {problem:?}").contains("CANARY"), "{problem}");
+            let shown = format!("{problem} {problem:?}").to_uppercase();
+            assert!(!shown.contains("CANARY"), "{problem}");
         }
     }
 }

@@ -16,8 +16,10 @@ use tokio::time::Instant;
 const FIRST_SILENCE: Duration = Duration::from_mins(5);
 /// No silence about it is longer.
 const LONGEST_SILENCE: Duration = Duration::from_hours(6);
-/// Success is noted at most this often while it lasts.
+/// Success is noted at most this often.
 const NOTE_INTERVAL: Duration = Duration::from_secs(10);
+/// Refused sessions of one pass that are told of one by one.
+const TOLD_PARKED: usize = 5;
 /// Clocks that differ by more are told of: days, and the order of files, come from them.
 const SKEW_LIMIT_MS: u64 = 5 * 60 * 1_000;
 
@@ -35,6 +37,8 @@ struct Told {
 pub(super) struct Voice {
     told: Option<Told>,
     noted: Option<Instant>,
+    /// When something arrived last.
+    arrived: Option<UnixMillis>,
     /// The server's clock was found to differ, and that was said.
     skew_told: bool,
     /// Whoever asked is told what came of it, and tells it on.
@@ -83,7 +87,8 @@ impl Voice {
         } else {
             tracing::warn!(problem = %refusal.message, "not published yet; trying again by itself");
         }
-        let last_success = outbox.noted().map(|note| note.last_success).unwrap_or_default();
+        let noted = outbox.noted().map(|note| note.last_success).unwrap_or_default();
+        let last_success = self.arrived.max(noted);
         note(outbox, &PublishNote { last_success, refusal: Some(refusal) });
     }
 
@@ -107,16 +112,28 @@ impl Voice {
         }
     }
 
-    /// What is in the ledger was sent, or there was nothing to send and the server is there.
-    pub(super) fn success(&mut self, outbox: &mut Outbox, clock: &dyn Clock, now: Instant) {
-        let over = self.told.take();
+    /// Something has arrived.
+    pub(super) fn arrived(&mut self, clock: &dyn Clock) {
+        self.arrived = Some(clock.now());
+    }
+
+    /// All that could be sent was; with `is_all`, nothing is put off because it failed before. Writes where
+    /// there is news alone: a daemon with nothing to do leaves the disk at rest.
+    pub(super) fn success(&mut self, is_all: bool, outbox: &mut Outbox, now: Instant) {
+        let over = if is_all { self.told.take() } else { None };
         if let Some(told) = &over {
             let seconds = now.duration_since(told.since).as_secs();
             tracing::info!(after_seconds = seconds, "publishing goes on; what was kept has been sent");
         }
-        if over.is_some() || self.noted.is_none_or(|noted| noted + NOTE_INTERVAL <= now) {
+        if over.is_none() && self.noted.is_some_and(|noted| now < noted + NOTE_INTERVAL) {
+            return;
+        }
+        let Ok(before) = outbox.noted() else { return };
+        let refusal = before.refusal.clone().filter(|_| !is_all);
+        let after = PublishNote { last_success: self.arrived.max(before.last_success), refusal };
+        if after != before {
             self.noted = Some(now);
-            note(outbox, &PublishNote { last_success: Some(clock.now()), refusal: None });
+            note(outbox, &after);
         }
     }
 
@@ -133,11 +150,18 @@ impl Voice {
         }
     }
 
-    /// The server refuses one session.
-    pub(super) fn parked(&self, session: &str, code: &str, message: &str) {
+    /// The server refuses one session, the so manieth of a pass. Where it refuses all there are, that is not
+    /// told thousands of times.
+    pub(super) fn parked(&self, number: usize, session: &str, code: &str, message: &str) {
         let session = shown(session);
         if self.is_quiet {
             tracing::debug!(session, code, message, "the server refuses a session");
+            return;
+        }
+        if number > TOLD_PARKED {
+            if number == TOLD_PARKED + 1 {
+                tracing::warn!("the server refuses further sessions; `tallyd check --json` lists them all");
+            }
             return;
         }
         tracing::warn!(
@@ -166,12 +190,102 @@ fn note(outbox: &mut Outbox, note: &PublishNote) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::{Ledger, LedgerLock};
+    use crate::publish::fault::tests::options;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    struct Time(AtomicI64);
+
+    impl Clock for Time {
+        fn now(&self) -> UnixMillis {
+            UnixMillis(self.0.fetch_add(1, Ordering::Relaxed))
+        }
+    }
+
+    /// A voice beside an empty ledger, and a moment to count from.
+    struct Scene {
+        _folder: tempfile::TempDir,
+        outbox: Outbox,
+        voice: Voice,
+        clock: Time,
+        start: Instant,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let lock = LedgerLock::acquire(folder.path(), "test").unwrap();
+            drop(Ledger::open(folder.path(), lock).unwrap());
+            let outbox = Outbox::open(folder.path()).unwrap();
+            let (voice, clock) = (Voice::default(), Time(AtomicI64::new(1)));
+            // clock: any moment will do, the tests count from it.
+            Self { _folder: folder, outbox, voice, clock, start: Instant::now() }
+        }
+
+        fn fails(&mut self, seconds: u64) {
+            let met = Obstacle::Transient { what: "it took too long".to_owned(), retry_after: None };
+            let now = self.start + Duration::from_secs(seconds);
+            self.voice.obstacle(&met, &options(), &mut self.outbox, &self.clock, now);
+        }
+
+        fn arrives(&mut self, seconds: u64, is_all: bool) {
+            self.voice.arrived(&self.clock);
+            self.looks(seconds, is_all);
+        }
+
+        fn looks(&mut self, seconds: u64, is_all: bool) {
+            self.voice.success(is_all, &mut self.outbox, self.start + Duration::from_secs(seconds));
+        }
+
+        /// Last success, and since when nothing is sent.
+        fn noted(&self) -> (Option<i64>, Option<i64>) {
+            let PublishNote { last_success, refusal } = self.outbox.noted().unwrap();
+            (last_success.map(|at| at.0), refusal.map(|refusal| refusal.at.0))
+        }
+    }
+
+    #[test]
+    fn only_what_arrived_is_a_success() {
+        let mut scene = Scene::new();
+        scene.looks(0, true);
+        assert_eq!(scene.noted(), (None, None));
+        scene.arrives(1, true);
+        assert_eq!(scene.noted(), (Some(1), None));
+        scene.arrives(2, true);
+        assert_eq!(scene.noted(), (Some(1), None), "not each one is noted");
+        scene.looks(60, true);
+        assert_eq!(scene.noted(), (Some(2), None), "the last one is");
+        scene.looks(120, true);
+        assert_eq!(scene.noted(), (Some(2), None), "nothing happened since");
+    }
+
+    #[test]
+    fn trouble_with_one_session_is_over_when_that_one_arrives() {
+        let mut scene = Scene::new();
+        scene.fails(0);
+        assert_eq!(scene.noted(), (None, Some(1)));
+        scene.arrives(20, false);
+        assert_eq!(scene.noted(), (Some(2), Some(1)));
+        scene.fails(40);
+        assert_eq!(scene.noted(), (Some(2), Some(1)), "it is no news");
+        scene.arrives(41, true);
+        assert_eq!(scene.noted(), (Some(3), None));
+    }
+
+    #[test]
+    fn what_another_process_met_is_taken_back() {
+        let mut scene = Scene::new();
+        scene.fails(0);
+        scene.voice = Voice::default();
+        scene.looks(30, true);
+        assert_eq!(scene.noted(), (None, None));
+    }
 
     const HOUR: Duration = Duration::from_hours(1);
 
     /// At which of these hours something is said of a trouble that lasts.
     fn told_at(is_fault: bool, hours: std::ops::Range<u32>) -> Vec<u32> {
-        let (mut voice, start) = (Voice::default(), super::super::worker::monotonic());
+        let (mut voice, start) = (Voice::default(), crate::publish::worker::monotonic());
         hours.filter(|hour| voice.is_news("kind", is_fault, start + HOUR * *hour)).collect()
     }
 
@@ -186,7 +300,7 @@ mod tests {
 
     #[test]
     fn another_trouble_is_news() {
-        let (mut voice, now) = (Voice::default(), super::super::worker::monotonic());
+        let (mut voice, now) = (Voice::default(), crate::publish::worker::monotonic());
         assert!(voice.is_news("unreachable", false, now) && !voice.is_news("unreachable", false, now));
         assert!(voice.is_news("unknown_user", true, now) && !voice.is_news("unknown_user", true, now));
         voice.forget();

@@ -76,6 +76,8 @@ pub struct Publisher {
     pub(super) sent: usize,
     /// When a session is due that was not in the last pass.
     pub(super) next_due: Option<Instant>,
+    /// A session that failed on its own was left out of the last pass.
+    pub(super) is_put_off: bool,
     pub(super) transient: Backoff,
     configuration: Backoff,
     /// No pass before then, whatever is ordered.
@@ -124,6 +126,7 @@ impl Publisher {
             voice: Voice::default(),
             sent: 0,
             next_due: None,
+            is_put_off: false,
             transient: Backoff::TRANSIENT,
             configuration: Backoff::CONFIGURATION,
             blocked: None,
@@ -214,7 +217,7 @@ impl Publisher {
         self.transient.reset();
         self.configuration.reset();
         self.blocked = None;
-        self.voice.success(&mut self.outbox, self.clock.as_ref(), monotonic());
+        self.voice.success(!self.is_put_off, &mut self.outbox, monotonic());
     }
 
     /// Something was in the way: it is told, and the next pass put off.

@@ -28,6 +28,8 @@ mod process;
 #[cfg(test)]
 mod publish_commands;
 #[cfg(test)]
+mod publish_reload;
+#[cfg(test)]
 mod publish_settings;
 #[cfg(test)]
 mod random;

@@ -241,25 +241,38 @@ fn beside(meter: &Meter) -> Daemon {
 }
 
 #[test]
-fn beside_a_daemon_it_is_the_daemon_that_sends() {
+fn beside_a_daemon_that_does_not_publish_it_sends_itself() {
     let meter = Meter::new();
     let daemon = beside(&meter);
     let told = succeed(&mut meter.tallyd("publish"));
-    assert!(
-        told.contains(&format!("The running tallyd (process {}) sends 2 sessions", daemon.id())),
-        "{told}"
-    );
-    let told = fail(&mut meter.tallyd("publish --wait --timeout 1"), 11);
+    assert_eq!(told, format!("2 sessions sent. Everything is at {}.\n", meter.to()));
+    assert_eq!(meter.rows(), 2);
+    let told = succeed(&mut meter.tallyd("publish --full --wait --timeout 60"));
+    assert_eq!(told, format!("2 sessions sent. Everything is at {}.\n", meter.to()));
+    daemon.stop();
+}
+
+#[test]
+fn what_a_daemon_has_counted_by_other_prices_is_sent_by_it_alone() {
+    let meter = Meter::new();
+    let daemon = beside(&meter);
+    let own = meter.sandbox.path("prices.toml");
+    let prices = "[[models]]\nid = \"mine\"\ninput = \"1\"\noutput = \"1\"\ncache_write_5m = \"1\"\n\
+                  cache_write_1h = \"1\"\ncache_read = \"1\"\nsource = \"a test\"\n";
+    fs::write(&own, prices).expect("prices can be written");
+    let with_own = |command: &str| {
+        let mut tallyd = meter.tallyd(command);
+        tallyd.arg("--prices").arg(&own);
+        tallyd
+    };
+    let told = succeed(&mut with_own("publish"));
+    let expected = format!("The running tallyd (process {}) sends 2 sessions", daemon.id());
+    assert!(told.contains(&expected), "{told}");
+    let told = fail(&mut with_own("publish --wait --timeout 1"), 11);
     assert!(told.contains("2 sessions left to send when the time was over"), "{told}");
+    let told = fail(&mut with_own("verify"), 8);
+    assert!(told.contains("the ledger's costs are by other prices"), "{told}");
     assert_eq!(meter.rows(), 0);
-    let waiting = meter.tallyd("publish --wait --timeout 60").spawn().expect("tallyd runs");
-    // Another process sends, as a daemon that publishes would.
-    succeed(&mut meter.tallyd("verify"));
-    let output = waiting.wait_with_output().expect("tallyd ends");
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!(text(&output.stdout), format!("Everything is at {}.\n", meter.to()));
-    let told = succeed(&mut meter.tallyd("publish --full"));
-    assert!(told.contains("sends 2 sessions"), "{told}");
     daemon.stop();
 }
 

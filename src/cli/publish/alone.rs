@@ -5,7 +5,6 @@ use crate::cli::engine;
 use crate::cli::publishing;
 use crate::collect::{Collector, TablePricing};
 use crate::config::Settings;
-use crate::daemon;
 use crate::ledger::Outbox;
 use crate::publish::PublishOptions;
 
@@ -27,13 +26,5 @@ pub(super) fn run(
         outbox.republish()?;
     }
     outbox.release(None)?;
-    let mut publisher = publishing::publisher(settings, options, outbox)?;
-    let drained = daemon::block_on(publisher.drain(args.patience()))?;
-    Ok(Sent {
-        arrived: Some(drained.sent as u64),
-        left: drained.left as u64,
-        parked: Outbox::open(settings.state_dir()?)?.parked()?,
-        handed_over: None,
-        obstacle: drained.obstacle.map(|obstacle| publishing::failure(&obstacle, options)),
-    })
+    super::send(settings, options, outbox, args.patience())
 }

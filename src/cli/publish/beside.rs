@@ -1,4 +1,5 @@
-//! Publishing beside a daemon: the daemon sends, this waits for it.
+//! Publishing beside a daemon: the daemon takes in, and what it has not sent soon is sent from here. A daemon
+//! that pauses after a fault, or was started without settings of publishing, would let it wait.
 
 use super::{PublishArgs, Sent};
 use crate::cli::engine;
@@ -22,8 +23,10 @@ use std::time::{Duration, Instant};
 /// Between two looks at what the daemon has done.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Marks what is to be sent; with `--wait`, waits until the daemon has taken in what the logs have now and
-/// nothing waits.
+/// How long the daemon has for sending what it has taken in: longer than its interval.
+const DAEMONS_TURN: Duration = Duration::from_secs(3);
+
+/// Sends what waits; with `--wait`, after the daemon has taken in what the logs have now.
 pub(super) fn run(
     args: &PublishArgs,
     settings: &Settings,
@@ -37,10 +40,18 @@ pub(super) fn run(
         outbox.republish()?;
     }
     outbox.release(None)?;
-    let Some(patience) = args.patience() else { return left_to(daemon, &outbox) };
+    let is_alike = publishing::is_priced_alike(settings)?;
+    let Some(patience) = args.patience() else {
+        return if is_alike {
+            super::send(settings, options, outbox, None)
+        } else {
+            left_to(daemon, &outbox)
+        };
+    };
     // clock: how long the person is willing to wait.
     let deadline = Instant::now() + patience;
     let mut missing = readable_logs(settings, daemon)?;
+    let mut daemons_turn = None;
     loop {
         keep_missing(&mut missing, folder)?;
         let backlog = outbox.backlog()?;
@@ -48,7 +59,12 @@ pub(super) fn run(
             return Ok(Sent { parked: outbox.parked()?, ..Sent::default() });
         }
         // clock: as above.
-        if Instant::now() >= deadline {
+        let now = Instant::now();
+        if missing.is_empty() && is_alike && now >= *daemons_turn.get_or_insert(now + DAEMONS_TURN) {
+            let left = deadline.saturating_duration_since(now);
+            return super::send(settings, options, outbox, Some(left));
+        }
+        if now >= deadline {
             let obstacle = why(&outbox, missing.len() as u64)?;
             return Ok(Sent { left: backlog.waiting, obstacle, ..Sent::default() });
         }
@@ -56,7 +72,7 @@ pub(super) fn run(
     }
 }
 
-/// Without `--wait` it is the daemon's business from here on.
+/// What was counted by other prices than ours is the daemon's business.
 fn left_to(daemon: &Holder, outbox: &Outbox) -> anyhow::Result<Sent> {
     let waiting = outbox.backlog()?.waiting;
     let who = daemon.pid.map_or(String::new(), |pid| format!(" (process {pid})"));

@@ -20,7 +20,7 @@ pub enum Begun {
 /// What the publisher saw last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublishNote {
-    /// When something last arrived, or there was nothing to send and the server said so.
+    /// When something last arrived.
     pub last_success: Option<UnixMillis>,
     /// Why nothing is sent, where that is so.
     pub refusal: Option<NotedRefusal>,

@@ -6,6 +6,7 @@ mod answers;
 mod following;
 mod mending;
 mod poison;
+mod quiet;
 mod verify;
 
 use super::gateway::{Gateway, Seen};
