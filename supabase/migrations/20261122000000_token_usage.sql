@@ -377,8 +377,9 @@ create or replace function token_usage_private.cost_fault(place text, key text, 
 returns text language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
     when not needed and coalesce(jsonb_typeof(value), 'null') = 'null' then null
-    when jsonb_typeof(value) in ('number', 'string') and value #>> '{}' ~ '^[0-9]{1,10}([.][0-9]+)?$'
-      and (value #>> '{}')::numeric <= 1e9
+    -- A longer text may hold more decimals than the cast can take, which would fail the whole call.
+    when jsonb_typeof(value) in ('number', 'string') and length(value #>> '{}') <= 1000
+      and value #>> '{}' ~ '^[0-9]{1,10}([.][0-9]+)?$' and (value #>> '{}')::numeric <= 1e9
       and (not needed or (value #>> '{}')::numeric = trunc((value #>> '{}')::numeric, 12)) then null
     else format('%s.%s is %s; allowed: US dollars from 0 to 10^9 with up to 12 decimals, as a number or as a '
                 'string of digits', place, key, token_usage_private.kind(value, 1e9))
@@ -414,7 +415,7 @@ create or replace function token_usage_private.instant_fault(place text, key tex
 language plpgsql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 begin
   if jsonb_typeof(value) = 'string' and (value #>> '{}')::timestamptz is not null
-    and value #>> '{}' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9.]+(Z|[+-][0-9:]+)$' then
+    and value #>> '{}' ~ '^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9.]+(Z|[+-][0-9:]+)$' then
     return null;
   end if;
   raise datetime_field_overflow;
@@ -635,8 +636,8 @@ begin
     and lower(user_id) = owner::text
     and jsonb_typeof(session_id) = 'string' and length(id) between 1 and 200
     and jsonb_typeof(model_used) = 'string' and length(model) between 1 and 200
-    and session_started_at ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9.]+(Z|[+-][0-9:]+)$'
-    and last_message_at ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9.]+(Z|[+-][0-9:]+)$';
+    and session_started_at ~ '^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9.]+(Z|[+-][0-9:]+)$'
+    and last_message_at ~ '^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9.]+(Z|[+-][0-9:]+)$';
   return parsed;
 end
 $$;
