@@ -65,9 +65,12 @@ create table if not exists public.token_usage_daily (
   unique (user_id, usage_date)
 );
 
+-- The three new tables refer to auth.users only at the end of the upgrade: to be referred to locks that table
+-- against sign-ups and sign-ins, which write to it, and the copying before may take minutes.
+
 -- The daily rows of contract 1 as they were found, for audit. Nothing writes to it after the upgrade.
 create table if not exists public.token_usage_daily_before_tallyd (
-  user_id uuid not null references auth.users (id) on delete cascade,
+  user_id uuid not null,
   usage_date date not null,
   daily_input_tokens bigint not null,
   daily_output_tokens bigint not null,
@@ -85,7 +88,7 @@ create table if not exists public.token_usage_daily_before_tallyd (
 
 -- The cells. `model` is '' where an old caller did not say which model answered what.
 create table if not exists public.token_usage_session_days (
-  user_id uuid not null references auth.users (id) on delete cascade,
+  user_id uuid not null,
   session_id text not null,
   usage_date date not null,
   model text collate "C" not null,
@@ -110,7 +113,7 @@ create table if not exists public.token_usage_session_days (
 -- What old callers said a session's totals had grown to, by the day they said it of: the greatest of each
 -- counter. Everything else of such a session is computed from these rows, so no order of calls matters.
 create table if not exists token_usage_private.running_totals (
-  user_id uuid not null references auth.users (id) on delete cascade,
+  user_id uuid not null,
   session_id text not null,
   usage_date date not null,
   input_tokens bigint not null,
@@ -126,6 +129,8 @@ create table if not exists token_usage_private.running_totals (
 );
 
 do $upgrade$
+declare
+  old_key text;
 begin
   if exists (select from pg_catalog.pg_attribute where attname = 'revision' and not attisdropped
              and attrelid = 'public.token_usage_sessions'::regclass) then
@@ -146,17 +151,22 @@ begin
   -- Thinking tokens are output tokens already: a total that adds them counts them twice.
   alter table public.token_usage_sessions
     drop column total_tokens,
-    drop constraint token_usage_sessions_pkey,
-    drop constraint token_usage_sessions_user_id_session_id_key,
     set (fillfactor = 80);
   alter table public.token_usage_daily
     drop column daily_total_tokens,
-    drop constraint token_usage_daily_pkey,
-    drop constraint token_usage_daily_user_id_usage_date_key,
     set (fillfactor = 70);
+  -- Whatever the keys are called: a project may have renamed them, or made its tables by hand.
+  for old_key in
+    select format('alter table %s drop constraint %I', conrelid::regclass, conname) from pg_catalog.pg_constraint
+    where conrelid in ('public.token_usage_sessions'::regclass, 'public.token_usage_daily'::regclass)
+      and contype in ('p', 'u')
+  loop
+    execute old_key;
+  end loop;
   truncate public.token_usage_daily;  -- rebuilt below from the sessions
 
-  -- Contract 1 took negative numbers; none was ever used.
+  -- Contract 1 took negative numbers and dollars that are no number (which no difference takes out of a sum
+  -- again); none was ever used.
   alter table public.token_usage_sessions
     alter column id set default gen_random_uuid(),
     alter column input_tokens type bigint using greatest(input_tokens, 0),
@@ -165,7 +175,7 @@ begin
     alter column cache_read_tokens type bigint using greatest(cache_read_tokens, 0),
     alter column thinking_tokens type bigint using greatest(thinking_tokens, 0),
     alter column message_count type bigint using greatest(message_count, 0),
-    alter column estimated_cost_usd type numeric(24,12) using greatest(estimated_cost_usd, 0),
+    alter column estimated_cost_usd type numeric(24,12) using greatest(nullif(estimated_cost_usd, 'NaN'), 0),
     alter column estimated_cost_usd set default 0,
     alter column model_used type text using coalesce(model_used, ''),
     alter column model_used set default '',
@@ -219,6 +229,13 @@ begin
   select user_id, usage_date, sum(input_tokens), sum(output_tokens), sum(cache_creation_tokens),
          sum(cache_read_tokens), sum(thinking_tokens), count(*), sum(message_count), sum(estimated_cost_usd)
   from public.token_usage_session_days group by user_id, usage_date;
+
+  alter table public.token_usage_daily_before_tallyd
+    add foreign key (user_id) references auth.users (id) on delete cascade;
+  alter table public.token_usage_session_days
+    add foreign key (user_id) references auth.users (id) on delete cascade;
+  alter table token_usage_private.running_totals
+    add foreign key (user_id) references auth.users (id) on delete cascade;
 end
 $upgrade$;
 
