@@ -709,6 +709,10 @@ begin
   if news is null then
     return;
   end if;
+  -- As in merge_values.
+  if has_table_privilege('auth.users', 'update') then
+    perform from auth.users where id = owner for key share;
+  end if;
   -- A row that is there is locked by the conflict alone; nothing is written to it.
   insert into public.token_usage_sessions as stored (user_id, session_id, session_started_at)
   select owner, name.session_id, now()
@@ -910,6 +914,12 @@ begin
         -stored.incomplete_messages, stored.value_digest);
   if better is null then
     return '{}';
+  end if;
+  -- Keeps the user from being deleted until the call has ended. A new row's foreign key asks for this lock too, but
+  -- when sessions are locked already, for which a deletion waits that holds it: a deadlock. (One may still be
+  -- where the owner of this function may only read auth.users.)
+  if has_table_privilege('auth.users', 'update') then
+    perform from auth.users where id = owner for key share;
   end if;
   with written as (
     insert into public.token_usage_sessions as stored (user_id, session_id, revision, input_tokens, output_tokens,
