@@ -292,7 +292,7 @@ impl Publisher {
     ) -> Result<(), Obstacle> {
         self.outbox.park(one.key, one.stamp, code, message, VERSION, self.clock.now())?;
         handled.refused += 1;
-        Voice::parked(handled.refused, &one.body.session, code, message);
+        self.voice.parked(handled.refused, &one.body.session, code, message);
         Ok(())
     }
 

@@ -41,12 +41,19 @@ pub(super) struct Voice {
     arrived: Option<UnixMillis>,
     /// The server's clock was found to differ, and that was said.
     skew_told: bool,
+    /// Whoever asked is told what came of it, and tells it on.
+    is_quiet: bool,
 }
 
 impl Voice {
     /// Settings are others: what is said next is news.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
+    }
+
+    /// From now on nothing is said of what an answer to the caller holds; the ledger is told.
+    pub(super) fn quiet(&mut self) {
+        self.is_quiet = true;
     }
 
     /// Something is in the way.
@@ -69,7 +76,9 @@ impl Voice {
             message: met.what(),
             help: met.help(options),
         };
-        if let Obstacle::Fault(_) = met {
+        if self.is_quiet {
+            tracing::debug!(problem = %refusal.message, "not published");
+        } else if let Obstacle::Fault(_) = met {
             tracing::error!(
                 problem = %refusal.message,
                 help = %refusal.help,
@@ -143,7 +152,12 @@ impl Voice {
 
     /// The server refuses one session, the so manieth of a pass. Where it refuses all there are, that is not
     /// told thousands of times.
-    pub(super) fn parked(number: usize, session: &str, code: &str, message: &str) {
+    pub(super) fn parked(&self, number: usize, session: &str, code: &str, message: &str) {
+        let session = super::fault::told(session);
+        if self.is_quiet {
+            tracing::debug!(session, code, message, "the server refuses a session");
+            return;
+        }
         if number > TOLD_PARKED {
             if number == TOLD_PARKED + 1 {
                 tracing::warn!("the server refuses further sessions; `tallyd check --json` lists them all");
@@ -151,7 +165,7 @@ impl Voice {
             return;
         }
         tracing::warn!(
-            session = %super::fault::told(session),
+            session,
             code,
             message,
             "the server refuses a session; it is kept, and tried again when it changes or tallyd is upgraded"

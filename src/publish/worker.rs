@@ -258,8 +258,10 @@ impl Publisher {
     }
 
     /// Sends all that waits now, without regard to the interval. What passes by itself is tried again for as
-    /// long as `patience` lasts; without it nothing is. A fault ends it.
+    /// long as `patience` lasts; without it nothing is. A fault ends it. What came of it is in the answer and
+    /// in the ledger; it is up to the caller to tell of it.
     pub async fn drain(&mut self, patience: Option<Duration>) -> Drained {
+        self.voice.quiet();
         self.drain_until(patience.map(|patience| monotonic() + patience)).await
     }
 

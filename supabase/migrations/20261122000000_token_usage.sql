@@ -65,9 +65,12 @@ create table if not exists public.token_usage_daily (
   unique (user_id, usage_date)
 );
 
+-- The three new tables refer to auth.users only at the end of the upgrade: to be referred to locks that table
+-- against sign-ups and sign-ins, which write to it, and the copying before may take minutes.
+
 -- The daily rows of contract 1 as they were found, for audit. Nothing writes to it after the upgrade.
 create table if not exists public.token_usage_daily_before_tallyd (
-  user_id uuid not null references auth.users (id) on delete cascade,
+  user_id uuid not null,
   usage_date date not null,
   daily_input_tokens bigint not null,
   daily_output_tokens bigint not null,
@@ -85,7 +88,7 @@ create table if not exists public.token_usage_daily_before_tallyd (
 
 -- The cells. `model` is '' where an old caller did not say which model answered what.
 create table if not exists public.token_usage_session_days (
-  user_id uuid not null references auth.users (id) on delete cascade,
+  user_id uuid not null,
   session_id text not null,
   usage_date date not null,
   model text collate "C" not null,
@@ -110,7 +113,7 @@ create table if not exists public.token_usage_session_days (
 -- What old callers said a session's totals had grown to, by the day they said it of: the greatest of each
 -- counter. Everything else of such a session is computed from these rows, so no order of calls matters.
 create table if not exists token_usage_private.running_totals (
-  user_id uuid not null references auth.users (id) on delete cascade,
+  user_id uuid not null,
   session_id text not null,
   usage_date date not null,
   input_tokens bigint not null,
@@ -126,6 +129,8 @@ create table if not exists token_usage_private.running_totals (
 );
 
 do $upgrade$
+declare
+  old_key text;
 begin
   if exists (select from pg_catalog.pg_attribute where attname = 'revision' and not attisdropped
              and attrelid = 'public.token_usage_sessions'::regclass) then
@@ -146,17 +151,22 @@ begin
   -- Thinking tokens are output tokens already: a total that adds them counts them twice.
   alter table public.token_usage_sessions
     drop column total_tokens,
-    drop constraint token_usage_sessions_pkey,
-    drop constraint token_usage_sessions_user_id_session_id_key,
     set (fillfactor = 80);
   alter table public.token_usage_daily
     drop column daily_total_tokens,
-    drop constraint token_usage_daily_pkey,
-    drop constraint token_usage_daily_user_id_usage_date_key,
     set (fillfactor = 70);
+  -- Whatever the keys are called: a project may have renamed them, or made its tables by hand.
+  for old_key in
+    select format('alter table %s drop constraint %I', conrelid::regclass, conname) from pg_catalog.pg_constraint
+    where conrelid in ('public.token_usage_sessions'::regclass, 'public.token_usage_daily'::regclass)
+      and contype in ('p', 'u')
+  loop
+    execute old_key;
+  end loop;
   truncate public.token_usage_daily;  -- rebuilt below from the sessions
 
-  -- Contract 1 took negative numbers; none was ever used.
+  -- Contract 1 took negative numbers and dollars that are no number (which no difference takes out of a sum
+  -- again); none was ever used.
   alter table public.token_usage_sessions
     alter column id set default gen_random_uuid(),
     alter column input_tokens type bigint using greatest(input_tokens, 0),
@@ -165,7 +175,7 @@ begin
     alter column cache_read_tokens type bigint using greatest(cache_read_tokens, 0),
     alter column thinking_tokens type bigint using greatest(thinking_tokens, 0),
     alter column message_count type bigint using greatest(message_count, 0),
-    alter column estimated_cost_usd type numeric(24,12) using greatest(estimated_cost_usd, 0),
+    alter column estimated_cost_usd type numeric(24,12) using greatest(nullif(estimated_cost_usd, 'NaN'), 0),
     alter column estimated_cost_usd set default 0,
     alter column model_used type text using coalesce(model_used, ''),
     alter column model_used set default '',
@@ -219,6 +229,13 @@ begin
   select user_id, usage_date, sum(input_tokens), sum(output_tokens), sum(cache_creation_tokens),
          sum(cache_read_tokens), sum(thinking_tokens), count(*), sum(message_count), sum(estimated_cost_usd)
   from public.token_usage_session_days group by user_id, usage_date;
+
+  alter table public.token_usage_daily_before_tallyd
+    add foreign key (user_id) references auth.users (id) on delete cascade;
+  alter table public.token_usage_session_days
+    add foreign key (user_id) references auth.users (id) on delete cascade;
+  alter table token_usage_private.running_totals
+    add foreign key (user_id) references auth.users (id) on delete cascade;
 end
 $upgrade$;
 
@@ -377,8 +394,9 @@ create or replace function token_usage_private.cost_fault(place text, key text, 
 returns text language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
     when not needed and coalesce(jsonb_typeof(value), 'null') = 'null' then null
-    when jsonb_typeof(value) in ('number', 'string') and value #>> '{}' ~ '^[0-9]{1,10}([.][0-9]+)?$'
-      and (value #>> '{}')::numeric <= 1e9
+    -- A longer text may hold more decimals than the cast can take, which would fail the whole call.
+    when jsonb_typeof(value) in ('number', 'string') and length(value #>> '{}') <= 1000
+      and value #>> '{}' ~ '^[0-9]{1,10}([.][0-9]+)?$' and (value #>> '{}')::numeric <= 1e9
       and (not needed or (value #>> '{}')::numeric = trunc((value #>> '{}')::numeric, 12)) then null
     else format('%s.%s is %s; allowed: US dollars from 0 to 10^9 with up to 12 decimals, as a number or as a '
                 'string of digits', place, key, token_usage_private.kind(value, 1e9))
@@ -414,7 +432,7 @@ create or replace function token_usage_private.instant_fault(place text, key tex
 language plpgsql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 begin
   if jsonb_typeof(value) = 'string' and (value #>> '{}')::timestamptz is not null
-    and value #>> '{}' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9.]+(Z|[+-][0-9:]+)$' then
+    and value #>> '{}' ~ '^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9.]+(Z|[+-][0-9:]+)$' then
     return null;
   end if;
   raise datetime_field_overflow;
@@ -635,8 +653,8 @@ begin
     and lower(user_id) = owner::text
     and jsonb_typeof(session_id) = 'string' and length(id) between 1 and 200
     and jsonb_typeof(model_used) = 'string' and length(model) between 1 and 200
-    and session_started_at ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9.]+(Z|[+-][0-9:]+)$'
-    and last_message_at ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9.]+(Z|[+-][0-9:]+)$';
+    and session_started_at ~ '^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9.]+(Z|[+-][0-9:]+)$'
+    and last_message_at ~ '^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9.]+(Z|[+-][0-9:]+)$';
   return parsed;
 end
 $$;
@@ -690,6 +708,10 @@ begin
         and known.session_started_at <= r.session_started_at);
   if news is null then
     return;
+  end if;
+  -- As in merge_values.
+  if has_table_privilege('auth.users', 'update') then
+    perform from auth.users where id = owner for key share;
   end if;
   -- A row that is there is locked by the conflict alone; nothing is written to it.
   insert into public.token_usage_sessions as stored (user_id, session_id, session_started_at)
@@ -892,6 +914,12 @@ begin
         -stored.incomplete_messages, stored.value_digest);
   if better is null then
     return '{}';
+  end if;
+  -- Keeps the user from being deleted until the call has ended. A new row's foreign key asks for this lock too, but
+  -- when sessions are locked already, for which a deletion waits that holds it: a deadlock. (One may still be
+  -- where the owner of this function may only read auth.users.)
+  if has_table_privilege('auth.users', 'update') then
+    perform from auth.users where id = owner for key share;
   end if;
   with written as (
     insert into public.token_usage_sessions as stored (user_id, session_id, revision, input_tokens, output_tokens,

@@ -7,7 +7,7 @@ use pretty_assertions::assert_eq;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "run",
     "scan",
     "daily",
@@ -26,6 +26,7 @@ const COMMANDS: [&str; 18] = [
     "schema",
     "completions",
     "man",
+    "metrics",
 ];
 
 /// An explanation of the case in `fixtures/edge` whose reply has several lines.

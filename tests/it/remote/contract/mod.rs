@@ -3,6 +3,7 @@
 //! values are made here and what they must add up to is computed here from the set of calls that committed.
 
 mod campaign;
+mod concurrent;
 mod defects;
 mod defects_of_rights;
 mod history;

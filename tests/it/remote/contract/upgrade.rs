@@ -1,10 +1,13 @@
 //! A project that runs the prototype's SQL, with what such a project holds: what is kept, what is counted anew
 //! and what becomes of callers that go on as before.
 
+use super::concurrent::until_it_waits;
+use super::schema::{catalog, same};
 use super::{migration, old_item, plain_item};
 use crate::remote::{Database, Stack, Template};
 use postgres::Client;
 use serde_json::Value as Json;
+use std::thread::scope;
 
 struct Project {
     database: Database,
@@ -137,4 +140,56 @@ fn a_table_in_use_is_not_waited_for() {
     assert_eq!(project.days(), "2026-11-01 2143 8 4.000000");
     project.upgrade();
     assert_eq!(project.days(), REBUILT);
+}
+
+/// The copying may take minutes, in which people must be able to sign in: that writes to auth.users.
+#[test]
+fn people_sign_in_during_an_upgrade() {
+    let project = Project::new();
+    let patient = migration().replace("lock_timeout = '5s'", "lock_timeout = 0");
+    assert_ne!(patient, migration(), "the migration waits for no lock longer than 5 s");
+    let mut reader = project.database.owner();
+    let mut reading = reader.transaction().expect("a transaction");
+    reading.query("select * from public.token_usage_daily", &[]).expect("rows");
+    scope(|scope| {
+        let mut upgrading = project.database.owner();
+        let pid: i32 = upgrading.query_one("select pg_backend_pid()", &[]).expect("a number").get(0);
+        let upgrade = scope.spawn(move || upgrading.batch_execute(&patient));
+        until_it_waits(&project.database, pid, &upgrade);
+        let signed_in = project
+            .database
+            .owner()
+            .batch_execute("begin; lock table auth.users in row exclusive mode nowait; commit");
+        drop(reading);
+        upgrade.join().expect("no panic").expect("upgraded");
+        signed_in.expect("as a sign-in locks it");
+    });
+    assert_eq!(project.days(), REBUILT);
+}
+
+/// Keys that were given other names, or left out, stopped the upgrade.
+#[test]
+fn keys_may_have_any_name() {
+    let project = Project::new();
+    project.database.execute(
+        "alter table public.token_usage_sessions rename constraint token_usage_sessions_pkey to sessions_id;
+         alter table public.token_usage_sessions rename constraint
+           token_usage_sessions_user_id_session_id_key to sessions_of_user;
+         alter table public.token_usage_daily drop constraint token_usage_daily_pkey",
+    );
+    project.upgrade();
+    assert_eq!(project.days(), REBUILT);
+    let fresh = Stack::get().unserved(Template::Contract);
+    same(&catalog(&project.database), &catalog(&fresh), "keys by other names");
+}
+
+/// The prototype took `NaN` for a cost: a sum that holds one is none for ever, whatever replaces the session.
+#[test]
+fn a_cost_that_is_no_number_counts_as_none() {
+    let project = Project::new();
+    project.database.execute(
+        "update public.token_usage_sessions set estimated_cost_usd = 'NaN' where session_id = 'grown'",
+    );
+    project.upgrade();
+    assert_eq!(project.days(), REBUILT.replace("600 1 0.5", "600 1 0.0"));
 }

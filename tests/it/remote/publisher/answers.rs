@@ -70,7 +70,7 @@ fn each_kind_of_key_goes_where_its_gateway_takes_it() {
     }
 }
 
-/// What passes by itself: nothing is acknowledged by it, nothing is lost by it, one line is said of it.
+/// What passes by itself: nothing is acknowledged by it, and nothing is lost by it.
 #[track_caller]
 fn passes(fault: &Fault) {
     let scene = Scene::new();
@@ -85,13 +85,10 @@ fn passes(fault: &Fault) {
     }
     let noted = scene.outbox().noted().expect("the ledger can be read").refusal.expect("it is noted");
     assert_eq!(noted.kind, "unreachable", "{fault:?}");
-    assert_eq!(scene.log.lines("WARN").len(), 1, "{fault:?}: {}", scene.log.text());
     scene.gateway.heal();
     assert_sent(&scene.drain(&mut publisher), 1);
     scene.assert_published();
     assert_eq!(scene.outbox().noted().expect("the ledger can be read").refusal, None);
-    assert!(scene.log.lines("ERROR").is_empty(), "{}", scene.log.text());
-    assert_eq!(scene.log.lines("INFO").len(), 1, "its end is told: {}", scene.log.text());
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! What a person has to mend: each fault is told apart, told once and loudly, keeps everything, and is over
 //! at once when it is mended.
 
+use super::following::Running;
 use super::{Scene, assert_sent, obstacle};
+use crate::process::eventually;
 use crate::remote::faults::{Fault as Cause, always};
 use crate::remote::http::Response;
 use crate::remote::keys::Role;
 use crate::remote::{Stack, Template};
-use tallyd::ledger::Reassign;
+use tallyd::ledger::{PublishNote, Reassign};
 use tallyd::publish::{Drained, Fault, KeyChoice, Obstacle, PublishOptions, Publisher};
 
 #[track_caller]
@@ -17,24 +19,30 @@ fn fault(drained: &Drained) -> &Fault {
     }
 }
 
-/// Twice in the way, told once, in the log and in the ledger, with what mends it.
+/// In the way at the start and again at the end, told once, in the log and in the ledger, with what mends it.
 #[track_caller]
 fn is_told_once(scene: &Scene, options: &PublishOptions, kind: &str, help: &str) {
-    let mut publisher = scene.publisher_with(options.clone());
     let waiting = scene.waiting();
-    for _ in 0..2 {
-        let drained = scene.drain(&mut publisher);
-        let fault = fault(&drained);
-        assert_eq!(fault.kind(), kind, "{fault:?}");
-        assert!(fault.help(options).contains(help), "{}", fault.help(options));
-        assert_eq!((drained.sent, drained.left), (0, waiting));
-    }
+    let drained = scene.drain(&mut scene.publisher_with(options.clone()));
+    let fault = fault(&drained);
+    assert_eq!(fault.kind(), kind, "{fault:?}");
+    assert!(fault.help(options).contains(help), "{}", fault.help(options));
+    assert_eq!((drained.sent, drained.left), (0, waiting));
+    assert!(scene.log.lines("ERROR").is_empty(), "who asks is told by the answer");
+
+    let noted = || scene.outbox().noted().expect("the ledger can be read").refusal;
+    scene.outbox().note(&PublishNote::default()).expect("the ledger can be written");
+    let running = Running::start(scene, scene.publisher_with(options.clone()));
+    eventually("the fault is noted", || noted().is_some());
+    running.stop();
     let lines = scene.log.lines("ERROR");
     assert_eq!(lines.len(), 1, "{lines:#?}");
     assert!(lines[0].contains(help), "{lines:#?}");
-    let noted = scene.outbox().noted().expect("the ledger can be read").refusal.expect("it is noted");
+    assert_eq!(scene.log.lines("WARN").len(), 1, "what is left at the end: {}", scene.log.text());
+    let noted = noted().expect("it is noted");
     assert_eq!(noted.kind, kind);
     assert!(noted.help.contains(help), "{noted:?}");
+    assert_eq!(scene.waiting(), waiting);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Sessions that the server refuses for what is in them: found, set aside with the reason, told of, kept,
 //! and no hindrance to others.
 
+use super::following::Running;
 use super::{Scene, assert_sent, obstacle};
 use crate::logs::Tree;
-use crate::process::reply;
+use crate::process::{eventually, reply};
 use crate::remote::faults::Fault;
 use std::collections::BTreeSet;
 use tallyd::publish::Obstacle;
@@ -47,7 +48,7 @@ fn a_session_that_is_refused_is_parked_and_told_of() {
     assert_eq!((parked.session.len(), parked.code.as_str()), (LONG, "22023"));
     assert!(parked.message.contains("session_id"), "{}", parked.message);
     assert_eq!(parked.version, env!("CARGO_PKG_VERSION"));
-    assert_eq!(scene.log.lines("WARN").len(), 1, "{}", scene.log.text());
+    assert!(scene.log.lines("WARN").is_empty(), "who asks finds it in the ledger");
 
     let before = scene.sent().len();
     scene.drain(&mut publisher);
@@ -56,6 +57,17 @@ fn a_session_that_is_refused_is_parked_and_told_of() {
     scene.outbox().release(None).expect("the ledger can be written");
     assert_eq!(scene.drain(&mut publisher).parked, 1);
     assert_eq!(scene.sent().len(), before + 1, "on demand it is tried again");
+}
+
+#[test]
+fn a_running_tallyd_tells_of_it() {
+    let scene = Scene::new();
+    scene.add_refused();
+    let running = Running::start(&scene, scene.publisher());
+    eventually("it is parked", || !scene.parked().is_empty());
+    running.stop();
+    let warnings = scene.log.lines("WARN");
+    assert!(matches!(warnings.as_slice(), [one] if one.contains("session_id")), "{warnings:#?}");
 }
 
 #[test]
