@@ -122,7 +122,7 @@ fn other_rules_publish_everything_anew() {
 
 #[test]
 fn what_passes_is_told_once_and_so_is_its_end() {
-    let scene = Scene::new();
+    let scene = Scene::with_sessions(1);
     scene.gateway.plan(always(Fault::unavailable()));
     let running = Running::start(&scene, scene.publisher());
     scene.gateway.wait_until(|seen| seen.len() >= 3);
