@@ -66,7 +66,8 @@ create table if not exists public.token_usage_daily (
 );
 
 -- The three new tables refer to auth.users only at the end of the upgrade: to be referred to locks that table
--- against sign-ups and sign-ins, which write to it, and the copying before may take minutes.
+-- against sign-ups and sign-ins, which write to it, and the copying before may take minutes. (A user who is deleted
+-- meanwhile goes first, and the migration fails whole, with a deadlock: run it again.)
 
 -- The daily rows of contract 1 as they were found, for audit. Nothing writes to it after the upgrade.
 create table if not exists public.token_usage_daily_before_tallyd (
