@@ -164,7 +164,7 @@ fn key_help(options: &PublishOptions) -> String {
         // A file or a credential: no assignment gives it another text.
         format!("put {wanted} into {source} and restart tallyd")
     };
-    format!("{act}  (a {kind} was sent, from {source})")
+    format!("{act}  (sent: {kind}, from {source})")
 }
 
 #[cfg(test)]
