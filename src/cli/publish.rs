@@ -15,6 +15,7 @@ use super::publishing::{self, sessions};
 use crate::config::Settings;
 use crate::daemon;
 use crate::ledger::{LockError, Outbox, Parked};
+use crate::price::PriceTable;
 use crate::publish::PublishOptions;
 use crate::telemetry::shown;
 use clap::Args;
@@ -94,14 +95,26 @@ pub fn run(args: &PublishArgs, settings: &Settings) -> anyhow::Result<ExitCode> 
     conclude(sent, &options)
 }
 
+/// The outbox of a ledger that is the configured user's, with everything in it that is to be tried again.
+fn outbox(args: &PublishArgs, settings: &Settings, options: &PublishOptions) -> anyhow::Result<Outbox> {
+    let mut outbox = Outbox::open(settings.state_dir()?)?;
+    publishing::refuse_foreign(&outbox, options)?;
+    if args.full {
+        outbox.republish()?;
+    }
+    outbox.release(None)?;
+    Ok(outbox)
+}
+
 /// Sends what waits from this process.
 fn send(
     settings: &Settings,
+    prices: &PriceTable,
     options: &PublishOptions,
     outbox: Outbox,
     patience: Option<Duration>,
 ) -> anyhow::Result<Sent> {
-    let mut publisher = publishing::publisher(settings, options, outbox)?;
+    let mut publisher = publishing::publisher(prices, options.clone(), outbox);
     let drained = daemon::block_on(publisher.drain(patience))?;
     Ok(Sent {
         arrived: Some(drained.sent as u64),

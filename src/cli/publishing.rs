@@ -42,15 +42,9 @@ fn is_off(settings: &Settings, command: &str) -> Unpublished {
     }
 }
 
-/// A publisher for one command.
-pub(super) fn publisher(
-    settings: &Settings,
-    options: &PublishOptions,
-    outbox: Outbox,
-) -> anyhow::Result<Publisher> {
-    let prices = engine::prices(settings)?;
-    let (revision, digest) = (revision(&prices), prices.digest());
-    Ok(Publisher::new(outbox, options.clone(), revision, digest, Box::new(SystemClock)))
+/// A publisher of costs that are by these prices.
+pub(super) fn publisher(prices: &PriceTable, options: PublishOptions, outbox: Outbox) -> Publisher {
+    Publisher::new(outbox, options, revision(prices), prices.digest(), Box::new(SystemClock))
 }
 
 /// What is in the way, as the error that ends a command.
@@ -74,18 +68,17 @@ pub(super) fn refuse_foreign(outbox: &Outbox, options: &PublishOptions) -> anyho
     Err(failure(&Obstacle::Fault(fault), options).into())
 }
 
-/// Whether the ledger's costs are by the prices of these settings. A daemon that was started with other prices,
+/// Whether the ledger's costs are by these prices. A daemon that was started with other prices,
 /// or by another version, has made them by its own: sent from here, they would go out under a revision that is
 /// not theirs, and nothing could correct them on the server under that revision.
-pub(super) fn is_priced_alike(settings: &Settings) -> anyhow::Result<bool> {
+pub(super) fn is_priced_alike(settings: &Settings, prices: &PriceTable) -> anyhow::Result<bool> {
     let of_ledger = LedgerReader::open(settings.state_dir()?)?.price_digest()?;
-    let prices = engine::prices(settings)?;
     Ok(of_ledger.is_none_or(|digest| digest == prices.digest()))
 }
 
 /// Refuses to send costs that are by other prices.
-pub(super) fn refuse_other_prices(settings: &Settings) -> anyhow::Result<()> {
-    if is_priced_alike(settings)? {
+pub(super) fn refuse_other_prices(settings: &Settings, prices: &PriceTable) -> anyhow::Result<()> {
+    if is_priced_alike(settings, prices)? {
         return Ok(());
     }
     Err(Unpublished {

@@ -7,8 +7,8 @@ use crate::collect::PassSummary;
 use crate::config::{ConfigError, Settings};
 use crate::daemon::{Daemon, Process, Reloaded};
 use crate::ledger::Outbox;
+use crate::price::PriceTable;
 use crate::publish::{self, PublishOptions, Publisher};
-use crate::watch::FollowOptions;
 use clap::Args;
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
@@ -52,16 +52,13 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
         tracing::info!(folder = %root.display(), "watching{there}");
     }
     tracing::info!(file = %collector.ledger().path().display(), "ledger");
-    let publisher = publish.map(|options| publisher(settings, &options)).transpose()?;
+    let prices = collector.pricing().table();
+    let publisher = publish.map(|options| publisher(settings, prices, options)).transpose()?;
     let is_publishing = publisher.is_some();
     let (at_start, before) = (settings.clone(), settings.clone());
     let daemon = Daemon {
         collector,
-        follow: FollowOptions {
-            rescan: settings.follow.rescan_every,
-            poll: settings.follow.poll_every,
-            force_polling: settings.follow.force_polling,
-        },
+        follow: settings.follow,
         reload: Box::new(move || {
             reloaded(&reload, &before, is_publishing).map_err(|error| format!("{error:#}"))
         }),
@@ -73,10 +70,10 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
 }
 
 /// What sends the usage that is counted. The ledger is open by now, and priced by the prices in force.
-fn publisher(settings: &Settings, options: &PublishOptions) -> anyhow::Result<Publisher> {
+fn publisher(settings: &Settings, prices: &PriceTable, options: PublishOptions) -> anyhow::Result<Publisher> {
     let outbox = Outbox::open(settings.state_dir()?)?;
     tracing::info!(user = %options.destination.user, project = options.destination.project, "publishing");
-    publishing::publisher(settings, options, outbox)
+    Ok(publishing::publisher(prices, options, outbox))
 }
 
 /// Settings and prices as they are now, where a process that is up can take them over. What was given for

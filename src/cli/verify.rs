@@ -1,5 +1,6 @@
 //! `tallyd verify`: whether the server holds what the ledger holds, and sending again what it lacks.
 
+use super::engine;
 use super::exit::ExitCode;
 use super::output;
 use super::publishing::{self, sessions};
@@ -45,8 +46,9 @@ pub fn run(args: &VerifyArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     let options = publishing::options(settings, "verify")?;
     let outbox = Outbox::open(settings.state_dir()?)?;
     publishing::refuse_foreign(&outbox, &options)?;
-    publishing::refuse_other_prices(settings)?;
-    let mut publisher = publishing::publisher(settings, &options, outbox)?;
+    let prices = engine::prices(settings)?;
+    publishing::refuse_other_prices(settings, &prices)?;
+    let mut publisher = publishing::publisher(&prices, options.clone(), outbox);
     let refill = (!args.dry_run).then(|| Duration::from_secs(args.timeout));
     let verified = daemon::block_on(publisher.verify(refill))?
         .map_err(|obstacle| publishing::failure(&obstacle, &options))?;

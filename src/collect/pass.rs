@@ -109,6 +109,11 @@ impl<P: Pricing + Sync> Collector<P> {
         &self.ledger
     }
 
+    /// What the ledger's costs are by.
+    pub fn pricing(&self) -> &P {
+        &self.pricing
+    }
+
     /// Tells readers of the ledger how far collecting has come.
     pub fn announce(&self, activity: Activity) {
         self.ledger.announce(activity, self.options.subject());

@@ -27,13 +27,13 @@ pub use value::weekday;
 
 use crate::publish::PublishOptions;
 use crate::telemetry::{ColorChoice, Filter, Level, LogFormat, LogOptions};
+use crate::watch::FollowOptions;
 use chrono::Weekday;
 use file::FileSettings;
 use publish::PublishSettings;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 /// What the flags say: the strongest voice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,27 +126,6 @@ impl Need {
                  and where Claude Code's logs are with --claude-dir DIR or CLAUDE_CONFIG_DIR"
             }
             Self::Logs => "say where Claude Code's logs are with --claude-dir DIR or CLAUDE_CONFIG_DIR",
-        }
-    }
-}
-
-/// How logs are followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FollowOptions {
-    /// Time between two full looks at all roots, which find what no event told of.
-    pub rescan_every: Duration,
-    /// Time between two looks where the operating system sends no events.
-    pub poll_every: Duration,
-    /// Poll even where events can be had: for network file systems that accept a watch and stay silent.
-    pub force_polling: bool,
-}
-
-impl Default for FollowOptions {
-    fn default() -> Self {
-        Self {
-            rescan_every: Duration::from_mins(5),
-            poll_every: Duration::from_secs(2),
-            force_polling: false,
         }
     }
 }
@@ -248,8 +227,8 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Settings
         start_of_week: file.start_of_week.unwrap_or(Weekday::Sun),
         log: log_options(overrides, environment, &file)?,
         follow: FollowOptions {
-            rescan_every: file.rescan_every.unwrap_or(follow.rescan_every),
-            poll_every: file.poll_every.unwrap_or(follow.poll_every),
+            rescan: file.rescan_every.unwrap_or(follow.rescan),
+            poll: file.poll_every.unwrap_or(follow.poll),
             force_polling: file.force_polling.unwrap_or(follow.force_polling),
         },
         max_line_bytes: file.max_line_bytes.unwrap_or(DEFAULT_MAX_LINE_BYTES),

@@ -3,6 +3,7 @@
 use super::*;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A home of its own with surroundings that no variable of the machine leaks into.
@@ -110,8 +111,8 @@ fn nothing_said_gives_the_defaults() {
             start_of_week: Weekday::Sun,
             log: LogOptions { filter: Filter::Automatic, format: LogFormat::Text, color: ColorChoice::Auto },
             follow: FollowOptions {
-                rescan_every: Duration::from_mins(5),
-                poll_every: Duration::from_secs(2),
+                rescan: Duration::from_mins(5),
+                poll: Duration::from_secs(2),
                 force_polling: false,
             },
             max_line_bytes: 16_777_216,

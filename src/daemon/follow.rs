@@ -88,10 +88,7 @@ pub struct Process {
 impl Process {
     /// Sets up the runtime and takes SIGTERM, SIGINT and SIGHUP. To be called before anything is opened.
     pub fn new() -> Result<Self, DaemonError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|source| DaemonError::SetUp { what: "the runtime", source })?;
+        let runtime = super::runtime("the runtime")?;
         let inside = runtime.enter();
         let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
             .map_err(|source| DaemonError::SetUp { what: "signal handling", source })?;

@@ -16,6 +16,12 @@ pub(crate) use follow::tell_report;
 pub use follow::{Daemon, OnReady, Process, Reload, Reloaded};
 pub use once::block_on;
 
+/// A runtime for one thread; `what` is set up with it.
+fn runtime(what: &'static str) -> Result<tokio::runtime::Runtime, DaemonError> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|source| DaemonError::SetUp { what, source })
+}
+
 /// Why the daemon could not start, or not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {

@@ -19,8 +19,8 @@ pub(super) struct Publishing {
 impl Publishing {
     /// Starts a publisher on a thread of its own.
     pub(super) fn start(publisher: Publisher) -> Result<Self, DaemonError> {
-        let failed = |source| DaemonError::SetUp { what: "the thread that publishes", source };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let what = "the thread that publishes";
+        let runtime = super::runtime(what)?;
         let (orders, received) = unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("publish".to_owned())
@@ -29,7 +29,7 @@ impl Publishing {
                 // A name that is still being looked up holds up no exit.
                 runtime.shutdown_background();
             })
-            .map_err(failed)?;
+            .map_err(|source| DaemonError::SetUp { what, source })?;
         Ok(Self { orders, thread })
     }
 

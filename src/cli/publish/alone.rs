@@ -2,10 +2,8 @@
 
 use super::{PublishArgs, Sent};
 use crate::cli::engine;
-use crate::cli::publishing;
 use crate::collect::{Collector, TablePricing};
 use crate::config::Settings;
-use crate::ledger::Outbox;
 use crate::publish::PublishOptions;
 
 /// Takes in what is new and sends what waits.
@@ -17,14 +15,10 @@ pub(super) fn run(
 ) -> anyhow::Result<Sent> {
     engine::take_in(&mut collector, &mut |_| {})?;
     collector.ledger().checkpoint()?;
+    let prices = collector.pricing().table().clone();
     // The lock is given back before anything is sent: a daemon that starts meanwhile does not wait for the
     // server, and may send the same, which changes nothing.
     drop(collector);
-    let mut outbox = Outbox::open(settings.state_dir()?)?;
-    publishing::refuse_foreign(&outbox, options)?;
-    if args.full {
-        outbox.republish()?;
-    }
-    outbox.release(None)?;
-    super::send(settings, options, outbox, args.patience())
+    let outbox = super::outbox(args, settings, options)?;
+    super::send(settings, &prices, options, outbox, args.patience())
 }

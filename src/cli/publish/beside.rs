@@ -34,16 +34,12 @@ pub(super) fn run(
     daemon: &Holder,
 ) -> anyhow::Result<Sent> {
     let folder = settings.state_dir()?;
-    let mut outbox = Outbox::open(folder)?;
-    publishing::refuse_foreign(&outbox, options)?;
-    if args.full {
-        outbox.republish()?;
-    }
-    outbox.release(None)?;
-    let is_alike = publishing::is_priced_alike(settings)?;
+    let outbox = super::outbox(args, settings, options)?;
+    let prices = engine::prices(settings)?;
+    let is_alike = publishing::is_priced_alike(settings, &prices)?;
     let Some(patience) = args.patience() else {
         return if is_alike {
-            super::send(settings, options, outbox, None)
+            super::send(settings, &prices, options, outbox, None)
         } else {
             left_to(daemon, &outbox)
         };
@@ -62,7 +58,7 @@ pub(super) fn run(
         let now = Instant::now();
         if missing.is_empty() && is_alike && now >= *daemons_turn.get_or_insert(now + DAEMONS_TURN) {
             let left = deadline.saturating_duration_since(now);
-            return super::send(settings, options, outbox, Some(left));
+            return super::send(settings, &prices, options, outbox, Some(left));
         }
         if now >= deadline {
             let obstacle = why(&outbox, missing.len() as u64)?;
