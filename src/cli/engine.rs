@@ -14,8 +14,6 @@ use std::time::Duration;
 
 /// How often a lock that will be given back soon is tried again, 50 ms apart.
 const LOCK_TRIES: u32 = 200;
-/// How often where the note in it is that of a daemon that seems gone: somebody may only be looking.
-const GLANCES: u32 = 5;
 
 /// A price file as text.
 pub(super) fn read_price_file(path: &Path) -> Result<String, PriceFileUnreadable> {
@@ -55,10 +53,9 @@ pub(super) fn open(settings: &Settings, command: &str) -> anyhow::Result<Collect
 }
 
 fn acquire(folder: &Path, command: &str) -> Result<LedgerLock, LockError> {
-    for attempt in 1..LOCK_TRIES {
-        let is_passing = |holder: &Holder| !holder.is_daemon() || (attempt <= GLANCES && holder.seems_gone());
+    for _ in 1..LOCK_TRIES {
         match LedgerLock::acquire(folder, command) {
-            Err(LockError::Held { holder, .. }) if is_passing(&holder) => {
+            Err(LockError::Held { holder, .. }) if !holder.is_daemon() => {
                 std::thread::sleep(Duration::from_millis(50));
             }
             result => return result,

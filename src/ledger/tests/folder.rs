@@ -228,3 +228,18 @@ fn a_lock_that_cannot_be_made_is_named() {
     let error = LedgerLock::acquire(&folder.path().join("missing"), "run").unwrap_err();
     assert!(matches!(error, LockError::File { path, .. } if path.ends_with("missing/lock")));
 }
+
+#[test]
+fn a_look_at_the_lock_is_not_taken_for_the_daemon_that_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(LedgerLock::acquire(folder.path(), "run").unwrap());
+    let looking = std::fs::File::open(folder.path().join("lock")).unwrap();
+    looking.lock_shared().unwrap();
+    let error = LedgerLock::acquire(folder.path(), "scan").unwrap_err();
+    assert!(matches!(&error, LockError::Held { holder, .. } if !holder.is_daemon()), "{error}");
+    drop(looking);
+    let daemon = LedgerLock::acquire(folder.path(), "run").unwrap();
+    assert!(LedgerLock::holder(folder.path()).unwrap().is_some_and(|holder| holder.is_daemon()));
+    drop(daemon);
+    assert_eq!(LedgerLock::holder(folder.path()).unwrap(), None);
+}
