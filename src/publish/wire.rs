@@ -57,12 +57,9 @@ struct Item<'a> {
     daily_data: Vec<CellData<'a>>,
 }
 
-#[derive(Serialize)]
-struct SessionData<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<String>,
-    session_id: &'a str,
-    revision: u64,
+/// The counters of a total, under the names that calls and tables share.
+#[derive(Serialize, Deserialize)]
+struct Counters {
     input_tokens: u64,
     output_tokens: u64,
     cache_creation_tokens: u64,
@@ -74,6 +71,34 @@ struct SessionData<'a> {
     unpriced_messages: u64,
     unpriced_tokens: u64,
     incomplete_messages: u64,
+}
+
+impl Counters {
+    fn of(totals: &Totals) -> Self {
+        Self {
+            input_tokens: totals.tokens.input,
+            output_tokens: totals.tokens.output,
+            cache_creation_tokens: totals.tokens.cache_write(),
+            cache_creation_1h_tokens: totals.tokens.cache_write_1h,
+            cache_read_tokens: totals.tokens.cache_read,
+            thinking_tokens: totals.thinking,
+            message_count: totals.messages,
+            web_search_requests: totals.web_searches,
+            unpriced_messages: totals.unpriced,
+            unpriced_tokens: totals.unpriced_tokens,
+            incomplete_messages: totals.incomplete,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SessionData<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    session_id: &'a str,
+    revision: u64,
+    #[serde(flatten)]
+    counters: Counters,
     session_started_at: String,
     last_message_at: String,
     estimated_cost_usd: String,
@@ -100,26 +125,14 @@ struct CellData<'a> {
 
 impl<'a> Item<'a> {
     fn new(value: &'a SessionValue, revision: Revision, user: Option<String>) -> Self {
-        let Totals { tokens, thinking, messages, web_searches, unpriced, unpriced_tokens, incomplete, cost } =
-            value.totals;
         let session_data = SessionData {
             user_id: user,
             session_id: &value.session,
             revision: revision.number(),
-            input_tokens: tokens.input,
-            output_tokens: tokens.output,
-            cache_creation_tokens: tokens.cache_write(),
-            cache_creation_1h_tokens: tokens.cache_write_1h,
-            cache_read_tokens: tokens.cache_read,
-            thinking_tokens: thinking,
-            message_count: messages,
-            web_search_requests: web_searches,
-            unpriced_messages: unpriced,
-            unpriced_tokens,
-            incomplete_messages: incomplete,
+            counters: Counters::of(&value.totals),
             session_started_at: value.started_at.to_rfc3339(),
             last_message_at: value.last_at.to_rfc3339(),
-            estimated_cost_usd: cost.to_string(),
+            estimated_cost_usd: value.totals.cost.to_string(),
             model_used: &value.model,
         };
         Self { session_data, daily_data: value.cells.iter().map(CellData::new).collect() }
@@ -128,23 +141,22 @@ impl<'a> Item<'a> {
 
 impl<'a> CellData<'a> {
     fn new(cell: &'a DayCell) -> Self {
-        let Totals { tokens, thinking, messages, web_searches, unpriced, unpriced_tokens, incomplete, cost } =
-            cell.totals;
+        let counters = Counters::of(&cell.totals);
         Self {
             usage_date: cell.day.to_string(),
             model: &cell.model,
-            daily_input_tokens: tokens.input,
-            daily_output_tokens: tokens.output,
-            daily_cache_creation_tokens: tokens.cache_write(),
-            daily_cache_creation_1h_tokens: tokens.cache_write_1h,
-            daily_cache_read_tokens: tokens.cache_read,
-            daily_thinking_tokens: thinking,
-            daily_message_count: messages,
-            daily_web_search_requests: web_searches,
-            daily_unpriced_messages: unpriced,
-            daily_unpriced_tokens: unpriced_tokens,
-            daily_incomplete_messages: incomplete,
-            daily_cost_usd: cost.to_string(),
+            daily_input_tokens: counters.input_tokens,
+            daily_output_tokens: counters.output_tokens,
+            daily_cache_creation_tokens: counters.cache_creation_tokens,
+            daily_cache_creation_1h_tokens: counters.cache_creation_1h_tokens,
+            daily_cache_read_tokens: counters.cache_read_tokens,
+            daily_thinking_tokens: counters.thinking_tokens,
+            daily_message_count: counters.message_count,
+            daily_web_search_requests: counters.web_search_requests,
+            daily_unpriced_messages: counters.unpriced_messages,
+            daily_unpriced_tokens: counters.unpriced_tokens,
+            daily_incomplete_messages: counters.incomplete_messages,
+            daily_cost_usd: cell.totals.cost.to_string(),
         }
     }
 }
@@ -167,17 +179,8 @@ pub(super) const DAILY_COLUMNS: &str = "usage_date,input_tokens:daily_input_toke
 /// A total as a row has it.
 #[derive(Deserialize)]
 pub(super) struct TotalsRow {
-    input_tokens: u64,
-    output_tokens: u64,
-    cache_creation_tokens: u64,
-    cache_creation_1h_tokens: u64,
-    cache_read_tokens: u64,
-    thinking_tokens: u64,
-    message_count: u64,
-    web_search_requests: u64,
-    unpriced_messages: u64,
-    unpriced_tokens: u64,
-    incomplete_messages: u64,
+    #[serde(flatten)]
+    counters: Counters,
     cost: String,
 }
 
@@ -213,21 +216,22 @@ pub(super) struct DayRow {
 impl TotalsRow {
     /// The totals; none where a cost is no number of picodollars or a part exceeds its whole.
     pub(super) fn totals(&self) -> Option<Totals> {
-        let one_hour = self.cache_creation_1h_tokens;
+        let counters = &self.counters;
+        let one_hour = counters.cache_creation_1h_tokens;
         Some(Totals {
             tokens: TokenCounts {
-                input: self.input_tokens,
-                output: self.output_tokens,
-                cache_write_5m: self.cache_creation_tokens.checked_sub(one_hour)?,
+                input: counters.input_tokens,
+                output: counters.output_tokens,
+                cache_write_5m: counters.cache_creation_tokens.checked_sub(one_hour)?,
                 cache_write_1h: one_hour,
-                cache_read: self.cache_read_tokens,
+                cache_read: counters.cache_read_tokens,
             },
-            thinking: self.thinking_tokens,
-            messages: self.message_count,
-            web_searches: self.web_search_requests,
-            unpriced: self.unpriced_messages,
-            unpriced_tokens: self.unpriced_tokens,
-            incomplete: self.incomplete_messages,
+            thinking: counters.thinking_tokens,
+            messages: counters.message_count,
+            web_searches: counters.web_search_requests,
+            unpriced: counters.unpriced_messages,
+            unpriced_tokens: counters.unpriced_tokens,
+            incomplete: counters.incomplete_messages,
             cost: cost(&self.cost)?,
         })
     }
