@@ -3,10 +3,11 @@
 //! The archives are not part of the repository. They are looked for in `$TALLYD_CORPORA`, else in
 //! `shared` and `corpora` beside the checkout; where they are absent these tests print "skipped".
 
-use crate::remote::exact::publishing;
+use crate::remote::Stack;
+use crate::remote::exact::{publishing, server_account};
 use crate::remote::gateway::Gateway;
-use crate::remote::{Database, Stack};
 use crate::support::{Counts, Report, Sandbox, checked, copy_file, files_below, instant, root};
+use crate::truth::{Account, Sum};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -132,45 +133,15 @@ fn real_logs_add_up_by_day_session_and_model() {
     }
 }
 
-/// What the server has of a user: a row's counters by its name.
-fn published(
-    database: &Database,
-    user: &str,
-    key: &str,
-    table: &str,
-    prefix: &str,
-) -> BTreeMap<String, Vec<Decimal>> {
-    let counters = [
-        "message_count",
-        "input_tokens",
-        "output_tokens",
-        "cache_creation_tokens",
-        "cache_creation_1h_tokens",
-        "cache_read_tokens",
-    ];
-    let columns: Vec<String> = counters.iter().map(|name| format!("{prefix}{name}::text")).collect();
-    let cost = if prefix.is_empty() { "estimated_cost_usd" } else { "daily_cost_usd" };
-    let query = format!(
-        "select {key}::text, {}, {cost}::text from {table} where user_id = '{user}'",
-        columns.join(", ")
-    );
-    let rows = database.owner().query(&query, &[]).unwrap_or_else(|error| panic!("{query}: {error}"));
-    let number = |text: &str| text.parse::<Decimal>().expect("a number");
-    rows.iter().map(|row| (row.get(0), (1..=7).map(|column| number(row.get(column))).collect())).collect()
-}
-
 /// Differences between published rows and the truth, as sentences.
-fn unlike(
-    what: &str,
-    rows: &BTreeMap<String, Vec<Decimal>>,
-    truth: &BTreeMap<String, TruthRow>,
-) -> Vec<String> {
+fn unlike(what: &str, rows: &BTreeMap<String, Sum>, truth: &BTreeMap<String, TruthRow>) -> Vec<String> {
     let names = rows.keys().chain(truth.keys()).collect::<std::collections::BTreeSet<_>>();
     let is_right = |name: &String| {
         let (Some(row), Some(truth)) = (rows.get(name), truth.get(name)) else { return false };
-        let writes = truth.w5m + truth.w1h;
-        let counts = [truth.messages, truth.input, truth.output, writes, truth.w1h, truth.read];
-        row[..6] == counts.map(Decimal::from) && (row[6] - decimal(&truth.usd)).abs() <= TOLERANCE
+        let tokens = [truth.input, truth.output, truth.w5m, truth.w1h, truth.read];
+        let cost = Decimal::from(row.cost) / Decimal::from(1_000_000_000_000_u64);
+        (row.messages, row.tokens) == (truth.messages, tokens)
+            && (cost - decimal(&truth.usd)).abs() <= TOLERANCE
     };
     let wrong = names.into_iter().filter(|name| !is_right(name));
     wrong.map(|name| format!("{what} {name}: published {:?}", rows.get(name))).collect()
@@ -192,8 +163,7 @@ fn real_logs_published_add_up_on_the_server() {
     command.arg("--state-dir").arg(sandbox.state());
     publishing(&mut command, &gateway.url(), &user);
     checked(command.output().expect("tallyd starts"));
-    let days = published(&database, &user, "usage_date", "token_usage_daily", "daily_");
-    let sessions = published(&database, &user, "session_id", "token_usage_sessions", "");
+    let Account { days, sessions, .. } = server_account(&database, &user);
     let mut found = unlike("day", &days, &truth.days);
     found.extend(unlike("session", &sessions, &truth.sessions));
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
