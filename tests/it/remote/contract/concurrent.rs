@@ -23,6 +23,42 @@ fn status(calling: &mut Transaction, item: &Json) -> Result<String, postgres::Er
     row.map(|row| row.get(0))
 }
 
+/// Sends a lesser value of a session while a greater one waits to be committed: what the call finds when it looks
+/// is not yet what it will find when it has the lock. Fails with what was kept if that is not the greater one.
+pub(super) fn overtake(database: &Database) -> Result<(), String> {
+    let user = database.new_user();
+    let mut client = database.owner();
+    client.batch_execute("set role service_role").expect("a role");
+    let mut first = client.transaction().expect("a transaction");
+    assert_eq!(status(&mut first, &plain_item(&user, "s", 9)).expect("a status"), "accepted");
+    let second = scope(|scope| {
+        let mut client = database.owner();
+        client.batch_execute("set role service_role").expect("a role");
+        let pid: i32 = client.query_one("select pg_backend_pid()", &[]).expect("a number").get(0);
+        let lesser = plain_item(&user, "s", 4);
+        let call = scope.spawn(move || {
+            let mut second = client.transaction().expect("a transaction");
+            let answered = status(&mut second, &lesser).expect("a status");
+            second.commit().expect("committed");
+            answered
+        });
+        until_it_waits(database, pid, &call);
+        first.commit().expect("committed");
+        call.join().expect("no panic")
+    });
+    let query =
+        format!("select message_count::text from public.token_usage_sessions where user_id = '{user}'");
+    match (second.as_str(), database.text(&query).as_str()) {
+        ("unchanged", "9") => Ok(()),
+        (answered, kept) => Err(format!("answered {answered}, kept {kept} messages of 9")),
+    }
+}
+
+#[test]
+fn a_lesser_value_that_waited_for_a_greater_one_changes_nothing() {
+    assert_eq!(overtake(&Desk::new().database), Ok(()));
+}
+
 /// A call locks sessions and then, for the foreign key of a new row, the user: a deletion of the user locks the
 /// other way round, and ended in a deadlock. Now it waits for the call, or the call for it.
 #[test]
