@@ -5,7 +5,7 @@
 #![cfg(test)]
 
 use crate::random::Random;
-use crate::truth::{MODELS, Said, Tokens, Truth, timestamp};
+use crate::truth::{MODELS, Said, Tokens, Truth, UNPRICED, timestamp};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -90,7 +90,7 @@ impl Scribe {
         let session = self.random.uuid();
         let file = PathBuf::from(format!("-home-dev-{project}/{session}.jsonl"));
         let now = FIRST_DAY + i64::try_from(self.random.range(0, 40 * 86_400_000)).expect("fits");
-        let model = self.random.index(MODELS.len());
+        let model = self.random.index(UNPRICED);
         let mut place = Place { file, session, project, agent: None, model, now };
         let first = self.tree.lines.len();
         for _ in 0..self.random.range(1, 4) {

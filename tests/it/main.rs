@@ -38,6 +38,8 @@ mod remote;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tidy;

@@ -29,6 +29,21 @@ impl Sandbox {
         Self { folder }
     }
 
+    /// One in this folder, which stays when a test fails: [`Sandbox::discard`] ends it.
+    pub(crate) fn lasting(parent: &Path) -> Self {
+        let mut builder = tempfile::Builder::new();
+        let folder = builder.prefix("sandbox-").disable_cleanup(true).tempdir_in(parent);
+        let folder = folder.unwrap_or_else(|error| panic!("{}: {error}", parent.display()));
+        fs::create_dir(folder.path().join("home")).expect("a folder can be made");
+        Self { folder }
+    }
+
+    /// Removes all that was in it.
+    pub(crate) fn discard(mut self) {
+        self.folder.disable_cleanup(false);
+        self.folder.close().expect("a sandbox can be removed");
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -47,7 +62,7 @@ impl Sandbox {
 
     /// The program with nothing but a home, a path and UTC in its environment.
     pub(crate) fn bare(&self) -> Command {
-        self.wrapped(Command::new(env!("CARGO_BIN_EXE_tallyd")))
+        self.wrapped(Command::new(program()))
     }
 
     fn wrapped(&self, mut command: Command) -> Command {
@@ -72,7 +87,7 @@ impl Sandbox {
     /// The same, started by a shell that has done something first.
     pub(crate) fn tallyd_after(&self, first: &str, subcommand: &str) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("{first}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_tallyd")]);
+        command.args(["-c", &format!("{first}; exec \"$0\" \"$@\"")]).arg(program());
         let mut command = self.wrapped(command);
         self.on_own_folders(&mut command, subcommand);
         command
@@ -166,6 +181,11 @@ impl Sandbox {
             .expect("SQLite gives a verdict");
         assert_eq!(verdict, "ok");
     }
+}
+
+/// The program under test: the one that was built with the tests, or `$TALLYD_BINARY`.
+fn program() -> std::ffi::OsString {
+    std::env::var_os("TALLYD_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_tallyd").into())
 }
 
 /// A whole line with a reply of its own: one token in, two out, on 2026-09-01.
@@ -277,6 +297,12 @@ impl Daemon {
             }
         }
         panic!("never said {what:?}; said:\n{}", self.told.join("\n"));
+    }
+
+    /// Takes what it has said since it was looked at.
+    pub(crate) fn take_told(&mut self) -> Vec<String> {
+        self.told.extend(self.lines.try_iter());
+        std::mem::take(&mut self.told)
     }
 
     /// Sends a signal by its name: `TERM`, `INT`, `HUP`.

@@ -20,7 +20,8 @@ pub(crate) struct Model {
 
 /// The models that the generator uses; list prices of September 2026, in USD per million tokens
 /// 3/15/3.75/6/0.30, 5/25/6.25/10/0.50 and 1/5/1.25/2/0.10.
-pub(crate) const MODELS: [Model; 3] = [
+/// The last has none: what uses it is counted and unpriced.
+pub(crate) const MODELS: [Model; 4] = [
     Model {
         name: "claude-sonnet-4-5-20250929",
         price: [3_000_000, 15_000_000, 3_750_000, 6_000_000, 300_000],
@@ -30,7 +31,11 @@ pub(crate) const MODELS: [Model; 3] = [
         price: [5_000_000, 25_000_000, 6_250_000, 10_000_000, 500_000],
     },
     Model { name: "claude-haiku-4-5-20251001", price: [1_000_000, 5_000_000, 1_250_000, 2_000_000, 100_000] },
+    Model { name: "house-model-7b", price: [0; 5] },
 ];
+
+/// The one of [`MODELS`] that no price table knows.
+pub(crate) const UNPRICED: usize = 3;
 
 /// What one line says of one response.
 #[derive(Clone, Debug)]
@@ -51,11 +56,14 @@ pub(crate) struct Sum {
     pub(crate) tokens: Tokens,
     /// Picodollars.
     pub(crate) cost: u64,
+    /// Responses of a model without a price, which are in no cost.
+    pub(crate) unpriced: u64,
 }
 
 impl Sum {
     fn add(&mut self, said: &Said) {
         self.messages += 1;
+        self.unpriced += u64::from(said.model == UNPRICED);
         for (kind, count) in said.tokens.iter().enumerate() {
             self.tokens[kind] += count;
             self.cost += count * MODELS[said.model].price[kind];
@@ -140,6 +148,8 @@ struct Row<'a> {
     writes_1h: u64,
     cache_read_tokens: u64,
     message_count: u64,
+    #[serde(default)]
+    unpriced_messages: u64,
     #[serde(borrow)]
     total_cost: &'a RawValue,
 }
@@ -151,13 +161,14 @@ impl Row<'_> {
     }
 
     fn sum(&self) -> Sum {
-        let dollars: Decimal =
-            self.total_cost.get().parse().expect("every model of the generator has a price");
+        // Nothing in the row has a price.
+        let digits = if self.total_cost.get() == "null" { "0" } else { self.total_cost.get() };
+        let dollars: Decimal = digits.parse().expect("a cost is a number");
         let picodollars = (dollars * Decimal::from(1_000_000_000_000_u64)).normalize();
         let tokens =
             [self.input_tokens, self.output_tokens, self.writes_5m, self.writes_1h, self.cache_read_tokens];
         let cost = picodollars.to_string().parse().expect("whole picodollars");
-        Sum { messages: self.message_count, tokens, cost }
+        Sum { messages: self.message_count, tokens, cost, unpriced: self.unpriced_messages }
     }
 }
 
@@ -182,7 +193,8 @@ fn a_response_counts_once_with_its_greatest_line() {
     let mut truth = Truth::default();
     truth.hear(&[said(1, 86_400_000), said(7, 86_399_999), said(3, 86_400_001)]);
     let account = truth.account();
-    assert_eq!(account.days["1970-01-01"], Sum { messages: 1, tokens: [10, 7, 0, 0, 0], cost: 135_000_000 });
+    let sum = Sum { messages: 1, tokens: [10, 7, 0, 0, 0], cost: 135_000_000, unpriced: 0 };
+    assert_eq!(account.days["1970-01-01"], sum);
     assert_eq!((account.messages(), account.sessions.len(), account.models.len()), (1, 1, 1));
 }
 
@@ -191,6 +203,9 @@ fn a_report_reads_as_sums() {
     let report = r#"{"daily":[{"date":"2026-09-01","inputTokens":1,"outputTokens":2,"cacheCreationTokens":7,
         "cacheCreation5mTokens":3,"cacheCreation1hTokens":4,"cacheReadTokens":5,"totalTokens":15,"messageCount":6,
         "totalCost":0.0000000750}],"totals":{}}"#;
-    let sum = Sum { messages: 6, tokens: [1, 2, 3, 4, 5], cost: 75_000 };
-    assert_eq!(rows(report, "daily"), BTreeMap::from([("2026-09-01".to_owned(), sum)]));
+    let mut sum = Sum { messages: 6, tokens: [1, 2, 3, 4, 5], cost: 75_000, unpriced: 0 };
+    assert_eq!(rows(report, "daily"), BTreeMap::from([("2026-09-01".to_owned(), sum.clone())]));
+    let unpriced = report.replace("0.0000000750", "null,\"unpricedMessages\":6");
+    (sum.cost, sum.unpriced) = (0, 6);
+    assert_eq!(rows(&unpriced, "daily"), BTreeMap::from([("2026-09-01".to_owned(), sum)]));
 }

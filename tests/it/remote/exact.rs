@@ -11,14 +11,15 @@ use std::process::Command;
 /// Sums of the columns of a table with the names of the cells' columns.
 const SUMS: &str = "sum(message_count)::bigint, sum(input_tokens)::bigint, sum(output_tokens)::bigint, \
      sum(cache_creation_tokens - cache_creation_1h_tokens)::bigint, sum(cache_creation_1h_tokens)::bigint, \
-     sum(cache_read_tokens)::bigint, sum(estimated_cost_usd)::text";
+     sum(cache_read_tokens)::bigint, coalesce(sum(estimated_cost_usd), 0)::text, sum(unpriced_messages)::bigint";
 
 /// The daily table's columns by the names of the cells'.
 const DAILY: &str = "(select user_id, usage_date, daily_message_count as message_count, \
      daily_input_tokens as input_tokens, daily_output_tokens as output_tokens, \
      daily_cache_creation_tokens as cache_creation_tokens, \
      daily_cache_creation_1h_tokens as cache_creation_1h_tokens, \
-     daily_cache_read_tokens as cache_read_tokens, daily_cost_usd as estimated_cost_usd \
+     daily_cache_read_tokens as cache_read_tokens, daily_cost_usd as estimated_cost_usd, \
+     daily_unpriced_messages as unpriced_messages \
      from token_usage_daily) as daily";
 
 /// All that the server says of a user: days from the daily table, sessions from the sessions' own rows,
@@ -42,8 +43,8 @@ fn sums(database: &Database, user: &str, key: &str, table: &str) -> BTreeMap<Str
     rows.iter()
         .map(|row| {
             let tokens = [2, 3, 4, 5, 6].map(|column| count(row.get(column)));
-            let sum = Sum { messages: count(row.get(1)), tokens, cost: picodollars(row.get(7)) };
-            (row.get(0), sum)
+            let (messages, cost, unpriced) = (count(row.get(1)), picodollars(row.get(7)), count(row.get(8)));
+            (row.get(0), Sum { messages, tokens, cost, unpriced })
         })
         .collect()
 }

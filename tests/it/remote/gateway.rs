@@ -50,6 +50,8 @@ struct Shared {
 struct State {
     plan: Plan,
     seen: Vec<Seen>,
+    /// Bodies are not kept: there will be too many of them.
+    forgets_bodies: bool,
     is_open: bool,
     /// Connections that are open, so that closing ends them too.
     connections: HashMap<u64, TcpStream>,
@@ -62,6 +64,7 @@ impl Gateway {
         let state = State {
             plan: Box::new(|_| None),
             seen: Vec::new(),
+            forgets_bodies: false,
             is_open: false,
             connections: HashMap::new(),
             connected: 0,
@@ -94,6 +97,11 @@ impl Gateway {
     /// From now on nothing goes wrong.
     pub(crate) fn heal(&self) {
         self.plan(Box::new(|_| None));
+    }
+
+    /// From now on what is written down of a request is its head.
+    pub(crate) fn forget_bodies(&self) {
+        self.shared.lock().forgets_bodies = true;
     }
 
     /// Every request so far, in the order of arrival.
@@ -214,7 +222,10 @@ impl Shared {
         let mut state = self.lock();
         let number = state.seen.len();
         let fault = (state.plan)(&Arrival { number, request: request.clone() });
-        let (request, told) = (request.clone(), fault.clone());
+        let (mut request, told) = (request.clone(), fault.clone());
+        if state.forgets_bodies {
+            request.body = Vec::default();
+        }
         state.seen.push(Seen { request, fault: told, upstream: None, is_over: false });
         drop(state);
         self.changed.notify_all();

@@ -80,11 +80,16 @@ impl Stack {
         let path = folder.join("stack.json");
         let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         let facts = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-        let used = File::options().append(true).create(true).open(folder.join("used"));
+        let stack = Self { folder, facts };
+        stack.stay().map_err(|error| format!("{}: {error}", stack.folder.display()))?;
+        Ok(stack)
+    }
+
+    /// Says that it is in use: for tests that take longer than it waits for somebody.
+    pub(crate) fn stay(&self) -> std::io::Result<()> {
+        let used = File::options().append(true).create(true).open(self.folder.join("used"))?;
         // clock: by this the stack knows that it is in use.
-        let touched = used.and_then(|used| used.set_modified(SystemTime::now()));
-        touched.map_err(|error| format!("{}: {error}", folder.display()))?;
-        Ok(Self { folder, facts })
+        used.set_modified(SystemTime::now())
     }
 
     /// The database with the migrations, shared by all tests: give each a user of its own.
