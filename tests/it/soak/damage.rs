@@ -116,11 +116,11 @@ impl Writer<'_> {
         fs::metadata(path).is_ok_and(|there| there.len() == 0) || self.scene.is_counted_in_time(path)
     }
 
-    fn put(&mut self, log: usize, to: PathBuf) {
+    fn put(&mut self, log: usize, to: &Path) {
         fs::create_dir_all(to.parent().expect("is in a folder")).expect("a folder can be made");
-        fs::rename(&self.logs[log].path, &to).expect("a log can be moved");
-        let from = std::mem::replace(&mut self.logs[log].path, to.clone());
-        self.moved(&from, &to);
+        fs::rename(&self.logs[log].path, to).expect("a log can be moved");
+        let from = std::mem::replace(&mut self.logs[log].path, to.to_owned());
+        self.moved(&from, to);
     }
 
     fn new_name(&mut self) -> String {
@@ -129,12 +129,13 @@ impl Writer<'_> {
 
     fn move_away(&mut self, log: usize) {
         let (project, name) = (self.project(), self.new_name());
-        self.put(log, project.join(name));
+        self.put(log, &project.join(name));
     }
 
     fn rename(&mut self, log: usize) {
         let name = self.new_name();
-        self.put(log, self.logs[log].path.with_file_name(name));
+        let to = self.logs[log].path.with_file_name(name);
+        self.put(log, &to);
     }
 
     /// As a session that is resumed under another name begins.
@@ -217,7 +218,9 @@ impl Writer<'_> {
     fn more(&mut self) -> Vec<u8> {
         let lines = self.new_session();
         self.scene.add("lines", u64::try_from(lines.len()).expect("fits"));
-        lines.iter().for_each(|line| self.scene.hear(&line.says));
+        for line in &lines {
+            self.scene.hear(&line.says);
+        }
         lines.iter().flat_map(|line| [line.text.as_bytes(), b"\n"].concat()).collect()
     }
 }

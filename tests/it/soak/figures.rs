@@ -17,7 +17,7 @@ const MOST_GROWTH: u64 = 20;
 const SMALL: u64 = 8_192;
 
 /// A row of the samples, by the names in its head.
-type Row = BTreeMap<String, f64>;
+type Row = BTreeMap<String, u64>;
 
 pub(super) struct Figures {
     values: Value,
@@ -31,7 +31,7 @@ fn samples(text: &str) -> Vec<Row> {
     let mut lines = text.lines();
     let names: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
     let row = |line: &str| {
-        let fields = line.split(',').map(|field| field.parse::<f64>().expect("a sample is a number"));
+        let fields = line.split(',').map(|field| field.parse::<u64>().expect("a sample is a whole number"));
         names.iter().map(|name| (*name).to_owned()).zip(fields).collect()
     };
     lines.map(row).collect()
@@ -39,7 +39,7 @@ fn samples(text: &str) -> Vec<Row> {
 
 /// Whole numbers of a column.
 fn column(rows: &[&Row], name: &str) -> Vec<u64> {
-    rows.iter().map(|row| row[name] as u64).collect()
+    rows.iter().map(|row| row[name]).collect()
 }
 
 fn median(mut values: Vec<u64>) -> u64 {
@@ -47,15 +47,15 @@ fn median(mut values: Vec<u64>) -> u64 {
     values.get(values.len() / 2).copied().unwrap_or(0)
 }
 
-fn most(values: Vec<u64>) -> u64 {
-    values.into_iter().max().unwrap_or(0)
+fn most(values: &[u64]) -> u64 {
+    values.iter().copied().max().unwrap_or(0)
 }
 
 /// The samples of each daemon, by its number.
 fn lives(rows: &[Row]) -> BTreeMap<u64, Vec<&Row>> {
     let mut lives: BTreeMap<u64, Vec<&Row>> = BTreeMap::new();
     for row in rows {
-        lives.entry(row["daemon"] as u64).or_default().push(row);
+        lives.entry(row["daemon"]).or_default().push(row);
     }
     lives
 }
@@ -67,17 +67,17 @@ fn quarters(life: &[&Row], name: &str) -> (u64, u64) {
     (second, median(column(&life[life.len() - quarter..], name)))
 }
 
-/// Milliseconds of CPU in a second, while it was quiet or while it was not.
-fn cpu(life: &[&Row], is_quiet: bool) -> f64 {
-    let (mut ticks, mut seconds) = (0.0, 0.0);
+/// Microseconds of CPU in a second, while it was quiet or while it was not.
+fn cpu(life: &[&Row], is_quiet: bool) -> u64 {
+    let (mut micros, mut millis) = (0, 0);
     for pair in life.windows(2) {
         let [one, other] = pair else { continue };
-        if (one["is_quiet"] > 0.5) == is_quiet && (other["is_quiet"] > 0.5) == is_quiet {
-            ticks += other["cpu_ticks"] - one["cpu_ticks"];
-            seconds += other["seconds"] - one["seconds"];
+        if [one, other].iter().all(|row| (row["is_quiet"] == 1) == is_quiet) {
+            micros += (other["cpu_ticks"] - one["cpu_ticks"]) * 10_000;
+            millis += other["milliseconds"] - one["milliseconds"];
         }
     }
-    if seconds > 0.0 { (ticks * 10_000.0 / seconds).round() / 1_000.0 } else { 0.0 }
+    micros * 1_000 / millis.max(1)
 }
 
 impl Figures {
@@ -94,31 +94,31 @@ impl Figures {
                 (name, second, last)
             })
             .collect();
-        let ends: f64 = lives.values().filter_map(|life| life.last()).map(|row| row["cpu_ticks"]).sum();
-        let life = longest.last().map_or(0.0, |row| row["seconds"])
-            - longest.first().map_or(0.0, |row| row["seconds"]);
-        let most_descriptors = most(column(&all, "descriptors"));
+        let ticks: u64 = lives.values().filter_map(|life| life.last()).map(|row| row["cpu_ticks"]).sum();
+        let at = |row: Option<&&Row>| row.map_or(0, |row| row["milliseconds"]);
+        let life = at(longest.last()) - at(longest.first());
+        let most_descriptors = most(&column(&all, "descriptors"));
         let values = json!({
             "seed": settings.seed,
             "seconds": settings.time.as_secs(),
             "truth": { "responses": scene.truth().messages() },
             "tally": scene.tally(),
             "daemons": lives.len(),
-            "cpu_seconds": ends / 100.0,
-            "ledger_bytes": all.last().map_or(0, |row| row["ledger_bytes"] as u64),
+            "cpu_milliseconds": ticks * 10,
+            "ledger_bytes": all.last().map_or(0, |row| row["ledger_bytes"]),
             "most": {
-                "rss_kb": most(column(&all, "rss_kb")),
-                "rss_anon_kb": most(column(&all, "rss_anon_kb")),
+                "rss_kb": most(&column(&all, "rss_kb")),
+                "rss_anon_kb": most(&column(&all, "rss_anon_kb")),
                 "descriptors": most_descriptors,
-                "threads": most(column(&all, "threads")),
+                "threads": most(&column(&all, "threads")),
             },
             "longest_life": {
-                "seconds": life,
+                "seconds": life / 1_000,
                 "second_and_last_quarter": growth
                     .iter()
                     .map(|(name, second, last)| ((*name).to_owned(), json!([second, last])))
                     .collect::<serde_json::Map<_, _>>(),
-                "cpu_ms_a_second": { "busy": cpu(&longest, false), "quiet": cpu(&longest, true) },
+                "cpu_microseconds_a_second": { "busy": cpu(&longest, false), "quiet": cpu(&longest, true) },
             },
         });
         let figures =

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-const HEADER: &str = "seconds,daemon,process,rss_kb,rss_anon_kb,threads,descriptors,cpu_ticks,ledger_bytes,\
+const HEADER: &str = "milliseconds,daemon,process,rss_kb,rss_anon_kb,threads,descriptors,cpu_ticks,ledger_bytes,\
      responses,truth,is_quiet";
 
 /// What a process takes.
@@ -80,10 +80,10 @@ impl<'a> Sampler<'a> {
         let Taken { rss_kb, anonymous_kb, threads, descriptors, cpu_ticks } = taken;
         let size = |name: &str| fs::metadata(scene.sandbox.state().join(name)).map_or(0, |file| file.len());
         let ledger = size("ledger.sqlite") + size("ledger.sqlite-wal");
-        let seconds = scene.begun.elapsed().as_secs_f64();
+        let milliseconds = scene.begun.elapsed().as_millis();
         writeln!(
             self.file,
-            "{seconds:.1},{number},{process},{rss_kb},{anonymous_kb},{threads},{descriptors},{cpu_ticks},{ledger},\
+            "{milliseconds},{number},{process},{rss_kb},{anonymous_kb},{threads},{descriptors},{cpu_ticks},{ledger},\
              {responses},{truth},{}",
             u8::from(scene.is_quiet())
         )
