@@ -21,10 +21,10 @@ use crate::remote::gateway::Gateway;
 use crate::remote::{Database, Stack};
 use crate::truth::Account;
 use figures::Figures;
-use pretty_assertions::assert_eq;
 use samples::Sampler;
 use scene::{OnPanic, Scene};
 use settings::Settings;
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,6 +47,25 @@ fn in_the_end(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(begun.elapsed() < DEADLINE, "not within {} s: {what}", DEADLINE.as_secs());
         thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// Fails with the rows that differ: all of them would be thousands.
+fn check_equal(what: &str, account: &Account, truth: &Account) {
+    let lists = [
+        (&account.days, &truth.days),
+        (&account.sessions, &truth.sessions),
+        (&account.models, &truth.models),
+    ];
+    let mut differing = Vec::new();
+    for (told, written) in lists {
+        let names: BTreeSet<&String> = told.keys().chain(written.keys()).collect();
+        let differ = names.into_iter().filter(|name| told.get(*name) != written.get(*name));
+        differing.extend(
+            differ.map(|name| format!("{name}: {:?}, written {:?}", told.get(name), written.get(name))),
+        );
+    }
+    let first = differing.iter().take(40).cloned().collect::<Vec<_>>().join("\n");
+    assert!(differing.is_empty(), "{what}: {} rows differ:\n{first}", differing.len());
 }
 
 /// A state folder on a small file system of its own, that can be filled.
@@ -89,14 +108,14 @@ fn check(scene: &Scene, trouble: &mut Trouble, database: &Database, user: &str) 
         let before = std::mem::replace(&mut account, sandbox.account());
         account == truth || account == before
     });
-    assert_eq!(account, truth, "the ledger has what was written");
-    in_the_end("everything is published", || server_account(database, user) == truth);
+    check_equal("the ledger", &account, &truth);
+    in_the_end("everything is published", || server_account(database, user).messages() >= truth.messages());
     let url = trouble.end();
     succeed(publisher(sandbox, "publish", &url, user).args(["--wait", "--timeout", "120"]));
-    assert_eq!(server_account(database, user), truth, "the server has what was written");
+    check_equal("the server", &server_account(database, user), &truth);
     succeed(publisher(sandbox, "verify", &url, user).arg("--dry-run"));
     sandbox.scan();
-    assert_eq!(sandbox.account(), truth, "reading what is left changes nothing");
+    check_equal("the ledger after one more scan", &sandbox.account(), &truth);
     sandbox.check_integrity();
 }
 
