@@ -72,8 +72,8 @@ impl Ledger {
     }
 
     /// Tells readers how far the holder of this ledger has come with what.
-    pub fn announce(&self, activity: Activity, subject: u64) {
-        self.lock.announce(activity, subject);
+    pub fn announce(&self, activity: Activity, subject: u64, no_events: bool) {
+        self.lock.announce(activity, subject, no_events);
     }
 
     /// Folds the write-ahead log into the database, so that an idle ledger is one small file.
