@@ -136,7 +136,7 @@ fn cannot_write_now(error: &anyhow::Error) -> bool {
         Some(CollectError::Ledger(ledger)) => Some(ledger),
         None => error.downcast_ref::<LedgerError>(),
     };
-    let has_ledger = !matches!(ledger, Some(LedgerError::Folder { .. }));
+    let has_ledger = !matches!(ledger, Some(LedgerError::Folder { path, .. }) if !path.is_file());
     error.is::<LockError>() || (has_ledger && ledger.is_some_and(LedgerError::is_transient))
 }
 

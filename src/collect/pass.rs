@@ -28,8 +28,6 @@ const LISTED_REPORTS: usize = 10_000;
 const THREADS_FROM_BYTES: u64 = 4 << 20;
 /// More readers than this only wait for the writer.
 const MAX_THREADS: usize = 4;
-/// What a file gets of a pass, in bytes, where files are read in turns.
-const SHARE: u64 = 64 << 20;
 
 /// The write pipeline, with its ledger.
 #[derive(Debug)]
@@ -79,10 +77,11 @@ impl<P: Pricing + Sync> Collector<P> {
         self.limits.stop.load(Ordering::Relaxed)
     }
 
-    /// From now on a file gets no more than its share of a pass, so that a huge one holds up no other; the
-    /// summary names those with more in them ([`PassSummary::unfinished`]), to be handed in again.
-    pub fn read_in_turns(&mut self) {
-        self.limits.share = SHARE;
+    /// From now on a file gets no more than this many bytes of a pass, and the line that they end in, so that a
+    /// huge one holds up no other; the summary names those with more in them ([`PassSummary::unfinished`]),
+    /// to be handed in again.
+    pub fn read_in_turns(&mut self, share: u64) {
+        self.limits.share = share;
     }
 
     /// The folders that hold session logs.

@@ -23,6 +23,9 @@ use tokio::time::sleep_until;
 /// The longest pause between two tries at a ledger that cannot be written.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
+/// Without file events, this many times as long as a look at everything takes passes before the next.
+const POLLING_RATIO: u32 = 10;
+
 /// A moment on the clock that only moves forward, for pauses.
 type Moment = tokio::time::Instant;
 
@@ -124,6 +127,7 @@ impl Daemon {
             orders: order_sender,
             pending: Pending::default(),
             busy: false,
+            begun: after(Duration::ZERO),
             failures: 0,
             failure: String::new(),
             refused: false,
@@ -170,6 +174,8 @@ struct Loop {
     orders: std_mpsc::Sender<Order>,
     pending: Pending,
     busy: bool,
+    /// When the last piece of work was handed out.
+    begun: Moment,
     failures: u32,
     /// Why the ledger could not be written last: said once.
     failure: String,
@@ -229,6 +235,7 @@ impl Loop {
             if work == Work::Everything {
                 self.next_walk = after(self.interval);
             }
+            self.begun = after(Duration::ZERO);
             self.orders.send(Order::Work(work)).map_err(|_| DaemonError::WorkerGone)?;
             self.busy = true;
         }
@@ -262,7 +269,7 @@ impl Loop {
         if std::mem::replace(&mut self.refused, outcome.refused) && !outcome.refused {
             tracing::info!("file events can be had again: every folder is watched");
         }
-        self.interval = if outcome.watching { self.follow.rescan } else { self.follow.poll };
+        self.interval = if outcome.watching { self.follow.rescan } else { self.polling(&outcome) };
         self.next_walk = self.next_walk.min(after(self.interval));
         match outcome.result {
             Ok(summary) => self.succeeded(summary),
@@ -277,6 +284,14 @@ impl Loop {
                 Ok(())
             }
         }
+    }
+
+    /// The time between two looks at everything where nothing else tells of changes: a look at a hundred
+    /// thousand files takes its time, and is not to be all that this machine does.
+    fn polling(&self, outcome: &Outcome) -> Duration {
+        let is_idle = outcome.result.as_ref().is_ok_and(|summary| summary.files_read == 0);
+        let look = if is_idle { self.begun.elapsed() } else { Duration::ZERO };
+        self.follow.poll.max(look.saturating_mul(POLLING_RATIO)).min(self.follow.rescan.max(self.follow.poll))
     }
 
     fn succeeded(&mut self, mut summary: PassSummary) -> Result<(), DaemonError> {

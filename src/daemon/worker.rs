@@ -7,6 +7,9 @@ use std::collections::HashSet;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
+/// What a file gets of a pass, in bytes: what is written to others meanwhile waits no longer than for this.
+const SHARE: u64 = 64 << 20;
+
 /// A piece of work.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Work {
@@ -47,7 +50,7 @@ impl Worker {
         sink: impl Fn(Hint) + Send + Sync + 'static,
     ) -> Self {
         collector.announce(Activity::Starting, false);
-        collector.read_in_turns();
+        collector.read_in_turns(SHARE);
         Self {
             collector,
             watcher: Watcher::new(follow.force_polling, sink),
@@ -116,7 +119,10 @@ impl Worker {
         self.has_links = false;
         let roots = self.collector.roots().to_vec();
         self.watch_ways_to(&roots, problems);
-        self.take_in(&roots, &[], problems)
+        let summary = self.take_in(&roots, &[], problems)?;
+        let (files, read, watched) = (summary.files, summary.files_read, self.watcher.watched());
+        tracing::debug!(files, read, folders_watched = watched, "looked at everything");
+        Ok(summary)
     }
 
     fn paths(

@@ -185,7 +185,7 @@ fn read_sighting(row: &SqlRow<'_>) -> rusqlite::Result<SightingRecord> {
 
 /// Opens a ledger that may lie where nothing can be written. A database with a write-ahead log wants a
 /// shared-memory file beside it; where that cannot be made and nobody writes, it is read without.
-fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
+pub(super) fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     let readable = connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
