@@ -2,7 +2,7 @@
 //! them reads none again.
 
 use super::{append_and_wait, config, is_long, open_files, status};
-use crate::process::{Daemon, Sandbox, reply, succeed};
+use crate::process::{Daemon, Sandbox, eventually, reply, succeed};
 use std::fs;
 use std::path::Path;
 
@@ -60,6 +60,11 @@ fn files_without_number_are_counted_and_followed_in_bounded_memory() {
         let mut command = sandbox.tallyd("run");
         command.arg("--config").arg(&follow).env("TALLYD_LOG", "info,tallyd::daemon=debug");
         let mut daemon = Daemon::start(&mut command);
+        // As long as it takes, if only it goes on.
+        while sandbox.responses() < files * 2 {
+            let seen = sandbox.responses();
+            eventually("more is counted", || sandbox.responses() > seen);
+        }
         daemon.wait_for("following");
         daemon
     };
