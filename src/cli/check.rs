@@ -57,7 +57,7 @@ fn rows(settings: &Settings) -> Vec<Row> {
     }
     // Where publishing is off, a ledger that never was anybody's has nothing to tell.
     let is_off = options.is_none() && rows.iter().all(|row| row.failure().is_none());
-    match settings.state_dir().map(Outbox::open) {
+    match settings.state_dir().map(Outbox::look) {
         Ok(Ok(outbox)) if !is_off || outbox.owner().is_ok_and(|owner| owner.is_some()) => {
             rows.extend(local::owner(&outbox, options.as_ref()));
             rows.push(local::backlog(&outbox, local::has_daemon(settings)));

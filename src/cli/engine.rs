@@ -69,11 +69,9 @@ pub(super) fn find_logs(roots: &[PathBuf]) -> Tree {
     let mut all = Tree::default();
     for root in roots {
         let tree = walk(root, &mut |_, _| {});
+        tell_problems(&tree);
         all.files.extend(tree.files);
         all.folders += tree.folders;
-        for problem in tree.problems {
-            tracing::warn!(error = %Chain(&problem), "folder");
-        }
     }
     all
 }
@@ -83,10 +81,28 @@ pub(super) fn take_in(
     collector: &mut Collector<TablePricing>,
     progress: &mut dyn FnMut(Progress),
 ) -> anyhow::Result<PassSummary> {
-    let tree = find_logs(collector.roots());
-    let summary = collector.take_in_tree(&tree, progress).context("the logs cannot be taken in")?;
+    let summary = take_in_below(collector, progress).context("the logs cannot be taken in")?;
     summary.reports.iter().for_each(crate::daemon::tell_report);
     Ok(summary)
+}
+
+fn take_in_below(
+    collector: &mut Collector<TablePricing>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<PassSummary, CollectError> {
+    let roots = collector.roots().to_vec();
+    let mut pass = collector.begin(progress);
+    for root in roots {
+        let (tree, _) = pass.offer_below(&root, &mut |_, _| {})?;
+        tell_problems(&tree);
+    }
+    pass.finish()
+}
+
+fn tell_problems(tree: &Tree) {
+    for problem in &tree.problems {
+        tracing::warn!(error = %Chain(problem), "folder");
+    }
 }
 
 /// Brings the ledger up to date before it is read, unless a daemon does so already. Where that cannot be,
@@ -120,7 +136,7 @@ fn cannot_write_now(error: &anyhow::Error) -> bool {
         Some(CollectError::Ledger(ledger)) => Some(ledger),
         None => error.downcast_ref::<LedgerError>(),
     };
-    let has_ledger = !matches!(ledger, Some(LedgerError::Folder { .. }));
+    let has_ledger = !matches!(ledger, Some(LedgerError::Folder { path, .. }) if !path.is_file());
     error.is::<LockError>() || (has_ledger && ledger.is_some_and(LedgerError::is_transient))
 }
 

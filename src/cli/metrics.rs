@@ -2,6 +2,7 @@
 
 use super::exit::ExitCode;
 use super::output;
+use super::publishing::daemon;
 use crate::config::Settings;
 use crate::domain::Totals;
 use crate::ledger::{LedgerReader, Outbox};
@@ -25,10 +26,15 @@ pub struct MetricsArgs {}
 pub fn run(_args: &MetricsArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     let folder = settings.state_dir()?;
     let reader = LedgerReader::open(folder)?;
-    let outbox = Outbox::open(folder)?;
+    let outbox = Outbox::look(folder)?;
     let publishing = settings.enabled && settings.publish().is_ok_and(|options| options.is_some());
-    let known =
-        Metrics { models: by_model(&reader)?, publishing, backlog: outbox.backlog()?, note: outbox.noted()? };
+    let known = Metrics {
+        daemon: daemon(settings)?,
+        models: by_model(&reader)?,
+        publishing,
+        backlog: outbox.backlog()?,
+        note: outbox.noted()?,
+    };
     output::print(&metrics::text(&known))?;
     Ok(ExitCode::Done)
 }

@@ -6,6 +6,7 @@
 //! cannot be read is reported and harms no other; a ledger that cannot be written ends the pass, and
 //! the next one begins where the last commit left off. Refuses: to remember anything that matters.
 
+mod intake;
 mod pass;
 mod plan;
 mod pricing;
@@ -13,7 +14,8 @@ mod reading;
 #[cfg(test)]
 mod tests;
 
-pub use pass::{Collector, PassSummary, Progress};
+pub use intake::{Intake, PassSummary, Progress};
+pub use pass::Collector;
 pub use plan::is_taken_in;
 pub use pricing::TablePricing;
 pub use reading::FileReport;

@@ -1,9 +1,13 @@
-//! One pass over files with something new.
+//! Reading files with something new, and writing what they say: the threads, the batches, the commits.
+//!
+//! Owns: the ledger and what is known of files beside it. Fails where the ledger cannot be written; what was
+//! committed by then stays, and the next pass goes on from there.
 
-use super::plan::{Cursors, Job};
-use super::reading::{FileReport, Piece, read_file};
-use super::{CollectError, CollectOptions};
-use crate::ledger::{Activity, FileUpdate, IngestSummary, Ledger, LedgerError, Pricing};
+use super::intake::{Intake, Pass, Progress};
+use super::plan::{Job, Known, Moved};
+use super::reading::{End, FileReport, Limits, Piece, read_file};
+use super::{CollectError, CollectOptions, PassSummary};
+use crate::ledger::{Activity, Ledger, LedgerError, Pricing};
 use crate::tail::{Flow, LineReader, TailError};
 use crate::watch::{FoundFile, Tree};
 use std::collections::HashSet;
@@ -25,43 +29,17 @@ const THREADS_FROM_BYTES: u64 = 4 << 20;
 /// More readers than this only wait for the writer.
 const MAX_THREADS: usize = 4;
 
-/// How far a pass has come.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Progress {
-    /// Bytes read.
-    pub bytes: u64,
-    /// Bytes to be read.
-    pub total_bytes: u64,
-}
-
-/// What a pass did.
-#[derive(Debug, Default)]
-pub struct PassSummary {
-    /// Session logs that there are.
-    pub files: usize,
-    /// Session logs that had something new.
-    pub files_read: usize,
-    /// Bytes read.
-    pub bytes: u64,
-    /// What the ledger took in.
-    pub ingest: IngestSummary,
-    /// Files and lines in which something that may have been billed could not be read.
-    pub losses: u64,
-    /// What was wrong with files and lines, each said once; long lists are cut short.
-    pub reports: Vec<FileReport>,
-}
-
 /// The write pipeline, with its ledger.
 #[derive(Debug)]
 pub struct Collector<P> {
     ledger: Ledger,
     pricing: P,
     options: CollectOptions,
-    cursors: Cursors,
+    known: Known,
     lines: LineReader,
     /// Files whose trouble has been reported, until they can be read again.
     complained: HashSet<PathBuf>,
-    stop: Arc<AtomicBool>,
+    limits: Limits,
 }
 
 impl<P: Pricing + Sync> Collector<P> {
@@ -73,17 +51,17 @@ impl<P: Pricing + Sync> Collector<P> {
         options: CollectOptions,
     ) -> Result<(Self, Option<u64>), CollectError> {
         let repriced = ledger.reprice(&pricing)?;
-        let cursors = Cursors::new(ledger.cursors()?);
+        let known = Known::new(&ledger)?;
         let lines = LineReader::new(options.tail.max_line_bytes);
         Ok((
             Self {
                 ledger,
                 pricing,
                 options,
-                cursors,
+                known,
                 lines,
                 complained: HashSet::new(),
-                stop: Arc::default(),
+                limits: Limits { stop: Arc::default(), share: u64::MAX },
             },
             repriced,
         ))
@@ -92,11 +70,18 @@ impl<P: Pricing + Sync> Collector<P> {
     /// A switch that ends a pass early when it is set: what was read by then is committed, and the next
     /// pass goes on from there. For processes that are given seconds to end.
     pub fn stop_switch(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.stop)
+        Arc::clone(&self.limits.stop)
     }
 
-    fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+    pub(super) fn is_stopped(&self) -> bool {
+        self.limits.stop.load(Ordering::Relaxed)
+    }
+
+    /// From now on a file gets no more than this many bytes of a pass, and the line that they end in, so that a
+    /// huge one holds up no other; the summary names those with more in them ([`PassSummary::unfinished`]),
+    /// to be handed in again.
+    pub fn read_in_turns(&mut self, share: u64) {
+        self.limits.share = share;
     }
 
     /// The folders that hold session logs.
@@ -114,9 +99,10 @@ impl<P: Pricing + Sync> Collector<P> {
         &self.pricing
     }
 
-    /// Tells readers of the ledger how far collecting has come.
-    pub fn announce(&self, activity: Activity) {
-        self.ledger.announce(activity, self.options.subject());
+    /// Tells readers of the ledger how far collecting has come, and whether it goes without file events
+    /// because the system refuses them.
+    pub fn announce(&self, activity: Activity, no_events: bool) {
+        self.ledger.announce(activity, self.options.subject(), no_events);
     }
 
     /// Takes other settings and prices; returns how many responses have another cost now.
@@ -144,28 +130,43 @@ impl<P: Pricing + Sync> Collector<P> {
         files: &[FoundFile],
         progress: &mut dyn FnMut(Progress),
     ) -> Result<PassSummary, CollectError> {
-        let mut jobs: Vec<Job> =
-            files.iter().filter_map(|found| self.cursors.job(&self.options.roots, found)).collect();
-        let mut pass = Pass {
-            total_bytes: jobs.iter().map(|job| job.bytes).sum(),
-            summary: PassSummary { files: files.len(), files_read: jobs.len(), ..PassSummary::default() },
-            batch: Vec::new(),
-            batch_lines: 0,
-        };
-        if jobs.is_empty() {
-            return Ok(pass.summary);
+        let mut pass = self.begin(progress);
+        for found in files {
+            if pass.offer(found)?.is_break() {
+                break;
+            }
         }
+        pass.finish()
+    }
+
+    /// Begins a pass that is offered one file after the other.
+    pub fn begin<'a>(&'a mut self, progress: &'a mut dyn FnMut(Progress)) -> Intake<'a, P> {
+        Intake::new(self, progress)
+    }
+
+    /// What is to be done about a file; `None` where nothing can be new.
+    pub(super) fn job(&self, found: &FoundFile) -> Result<Option<Job>, LedgerError> {
+        self.known.job(&self.ledger, &self.options.roots, found)
+    }
+
+    /// Reads these files and writes what they say.
+    pub(super) fn read(
+        &mut self,
+        mut jobs: Vec<Job>,
+        pass: &mut Pass,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), CollectError> {
+        let bytes: u64 = jobs.iter().map(|job| job.bytes).sum();
         let threads =
             std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len()).min(MAX_THREADS);
-        if threads > 1 && pass.total_bytes > THREADS_FROM_BYTES {
+        if threads > 1 && bytes > THREADS_FROM_BYTES {
             // The largest last: jobs are taken from the end, so that no thread is left with it alone.
             jobs.sort_by_key(|job| job.bytes);
-            self.read_with_threads(threads, jobs, &mut pass, progress)?;
+            self.read_with_threads(threads, jobs, pass, progress)?;
         } else {
-            self.read_here(&jobs, &mut pass, progress)?;
+            self.read_here(&jobs, pass, progress)?;
         }
-        self.commit(&mut pass)?;
-        Ok(pass.summary)
+        Ok(self.commit(pass)?)
     }
 
     fn read_here(
@@ -175,17 +176,17 @@ impl<P: Pricing + Sync> Collector<P> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), CollectError> {
         let mut lines = std::mem::replace(&mut self.lines, LineReader::new(self.options.tail.max_line_bytes));
+        let limits = self.limits.clone();
         let mut failure = None;
         for job in jobs {
-            let result =
-                read_file(job, &mut lines, &mut |piece| match self.take_piece(pass, piece, progress) {
-                    Ok(()) if self.is_stopped() => Flow::Break(()),
-                    Ok(()) => Flow::Continue(()),
-                    Err(error) => {
-                        failure = Some(error);
-                        Flow::Break(())
-                    }
-                });
+            let mut deliver = |piece| match self.take_piece(pass, piece, progress) {
+                Ok(()) => Flow::Continue(()),
+                Err(error) => {
+                    failure = Some(error);
+                    Flow::Break(())
+                }
+            };
+            let result = read_file(job, &mut lines, &limits, &mut deliver);
             if failure.is_some() {
                 break;
             }
@@ -207,14 +208,15 @@ impl<P: Pricing + Sync> Collector<P> {
     ) -> Result<(), CollectError> {
         let queue = Mutex::new(jobs);
         let max_line_bytes = self.options.tail.max_line_bytes;
+        let limits = self.limits.clone();
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel::<Delivery>(WAITING_PIECES);
             for _ in 0..threads {
-                let (sender, queue) = (sender.clone(), &queue);
+                let (sender, queue, limits) = (sender.clone(), &queue, &limits);
                 scope.spawn(move || {
                     let mut lines = LineReader::new(max_line_bytes);
                     while let Some(job) = queue.lock().ok().and_then(|mut jobs| jobs.pop()) {
-                        let result = read_file(&job, &mut lines, &mut |piece| {
+                        let result = read_file(&job, &mut lines, limits, &mut |piece| {
                             if sender.send(Delivery::Piece(piece)).is_ok() {
                                 Flow::Continue(())
                             } else {
@@ -270,7 +272,7 @@ impl<P: Pricing + Sync> Collector<P> {
         Ok(())
     }
 
-    /// Writes what was gathered; only then do the cursors in memory move.
+    /// Writes what was gathered; only then is it known in memory.
     fn commit(&mut self, pass: &mut Pass) -> Result<(), LedgerError> {
         if pass.batch.is_empty() {
             return Ok(());
@@ -279,20 +281,22 @@ impl<P: Pricing + Sync> Collector<P> {
         pass.batch_lines = 0;
         let moves: Vec<_> = batch
             .iter()
-            .map(|update| (update.path.clone(), update.moved_from.clone(), update.cursor))
+            .map(|update| Moved::new(&update.path, update.moved_from.as_deref(), &update.cursor))
             .collect();
-        pass.summary.ingest.add(self.ledger.ingest(batch, &self.pricing)?);
-        for (path, moved_from, cursor) in moves {
-            self.cursors.set(path, moved_from.as_deref(), cursor);
+        let ingest = self.ledger.ingest(batch, &self.pricing)?;
+        for (file, number) in moves.into_iter().zip(&ingest.files) {
+            self.known.set(file, *number);
         }
+        pass.summary.ingest.add(ingest);
         Ok(())
     }
 
     /// Reports a file that cannot be read, once; a file that is gone is no trouble.
-    fn note_result(&mut self, pass: &mut Pass, job: &Job, result: Result<(), TailError>) {
+    fn note_result(&mut self, pass: &mut Pass, job: &Job, result: Result<End, TailError>) {
         match result {
-            Ok(()) => {
+            Ok(end) => {
                 self.complained.remove(&job.path);
+                pass.summary.unfinished.extend((end == End::Share).then(|| job.path.clone()));
             }
             Err(TailError::Gone { .. }) => {}
             Err(error) => {
@@ -308,13 +312,5 @@ impl<P: Pricing + Sync> Collector<P> {
 /// What a reader sends to the writer.
 enum Delivery {
     Piece(Piece),
-    Done(Box<Job>, Result<(), TailError>),
-}
-
-/// The state of a pass under way.
-struct Pass {
-    total_bytes: u64,
-    summary: PassSummary,
-    batch: Vec<FileUpdate>,
-    batch_lines: usize,
+    Done(Box<Job>, Result<End, TailError>),
 }

@@ -1,9 +1,11 @@
 //! Which files have something new, and what is known of them.
 
-use crate::domain::{Cursor, FileStat};
+use crate::domain::{Cursor, FileStat, fnv1a};
+use crate::ledger::{Ledger, LedgerError};
 use crate::tail::{LogFile, file_stat};
 use crate::watch::FoundFile;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// A file to be read.
@@ -20,57 +22,94 @@ pub(super) struct Job {
     pub(super) bytes: u64,
 }
 
-/// Cursors of all files ever read, by path and by what the file system calls the file.
+/// What is known of all files that were ever read, in a few bytes each: there may be a hundred thousand.
+/// It only says which files are as they were; the ledger has their cursors, and is asked for those of the
+/// others. Files are known by a hash of their path: two that share one look changed to each other, and the
+/// ledger knows better.
 #[derive(Debug, Default)]
-pub(super) struct Cursors {
-    by_path: HashMap<PathBuf, Cursor>,
-    by_file: HashMap<(u64, u64), PathBuf>,
+pub(super) struct Known {
+    by_path: FxHashMap<u64, FileStat>,
+    /// The ledger's number of a file, by device and inode: a file that was moved is found by it.
+    by_file: FxHashMap<(u64, u64), i64>,
 }
 
-impl Cursors {
-    pub(super) fn new(cursors: Vec<(PathBuf, Cursor)>) -> Self {
+/// A file's place in [`Known`], while its path is on its way into the ledger.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved {
+    to: u64,
+    from: Option<u64>,
+    stat: FileStat,
+}
+
+impl Moved {
+    pub(super) fn new(path: &Path, from: Option<&Path>, cursor: &Cursor) -> Self {
+        Self { to: hash(path), from: from.map(hash), stat: cursor.stat }
+    }
+}
+
+impl Known {
+    pub(super) fn new(ledger: &Ledger) -> Result<Self, LedgerError> {
         let mut all = Self::default();
-        for (path, cursor) in cursors {
-            all.set(path, None, cursor);
-        }
-        all
+        ledger.each_file(&mut |number, path, cursor| all.set(Moved::new(path, None, cursor), number))?;
+        Ok(all)
     }
 
-    /// Remembers where reading goes on, once it is durable.
-    pub(super) fn set(&mut self, path: PathBuf, moved_from: Option<&Path>, cursor: Cursor) {
-        if let Some(from) = moved_from {
-            self.by_path.remove(from);
+    /// Remembers a file as it is in the ledger, once that is durable.
+    pub(super) fn set(&mut self, file: Moved, number: i64) {
+        if let Some(from) = file.from {
+            self.by_path.remove(&from);
         }
-        self.by_file.insert((cursor.stat.device, cursor.stat.inode), path.clone());
-        self.by_path.insert(path, cursor);
+        let key = |stat: &FileStat| (stat.device, stat.inode);
+        let before = self.by_path.insert(file.to, file.stat);
+        // Replaced by another file: nothing is to be found by the old one's inode any more.
+        if let Some(before) = before.filter(|before| !before.same_file(&file.stat))
+            && self.by_file.get(&key(&before)) == Some(&number)
+        {
+            self.by_file.remove(&key(&before));
+        }
+        self.by_file.insert(key(&file.stat), number);
     }
 
     /// What is to be done about a file; `None` where nothing can be new.
-    pub(super) fn job(&self, roots: &[PathBuf], found: &FoundFile) -> Option<Job> {
+    pub(super) fn job(
+        &self,
+        ledger: &Ledger,
+        roots: &[PathBuf],
+        found: &FoundFile,
+    ) -> Result<Option<Job>, LedgerError> {
         let stat = file_stat(&found.metadata);
-        let job = |moved_from, cursor: Option<&Cursor>| Job {
+        let job = |moved_from, cursor: Option<Cursor>| Job {
             path: found.path.clone(),
             moved_from,
-            cursor: cursor.copied(),
             folder: folder_below(roots, &found.path),
             bytes: stat.size.saturating_sub(cursor.map_or(0, |cursor| cursor.offset)),
+            cursor,
         };
-        if let Some(known) = self.by_path.get(&found.path) {
-            return (!LogFile::is_unchanged(known, &stat)).then(|| job(None, Some(known)));
+        if let Some(known) = self.by_path.get(&hash(&found.path)) {
+            if *known == stat {
+                return Ok(None);
+            }
+            if let Some(cursor) = ledger.cursor_of(&found.path)? {
+                return Ok((!LogFile::is_unchanged(&cursor, &stat)).then(|| job(None, Some(cursor))));
+            }
         }
-        match self.moved(&stat) {
-            Some((from, cursor)) => Some(job(Some(from.to_owned()), Some(cursor))),
-            None => Some(job(None, None)),
-        }
+        Ok(Some(match self.moved(ledger, &stat)? {
+            Some((from, cursor)) => job(Some(from), Some(cursor)),
+            None => job(None, None),
+        }))
     }
 
     /// The file under the name that it had before, if nothing has that name now. Where another file has it,
     /// what the ledger knows under that name will be the other's: this one is read from its beginning.
-    fn moved(&self, stat: &FileStat) -> Option<(&Path, &Cursor)> {
-        let from = self.by_file.get(&(stat.device, stat.inode))?;
-        let cursor = self.by_path.get(from).filter(|cursor| cursor.stat.same_file(stat))?;
-        std::fs::metadata(from).is_err().then_some((from.as_path(), cursor))
+    fn moved(&self, ledger: &Ledger, stat: &FileStat) -> Result<Option<(PathBuf, Cursor)>, LedgerError> {
+        let Some(number) = self.by_file.get(&(stat.device, stat.inode)) else { return Ok(None) };
+        let known = ledger.file_of(*number)?;
+        Ok(known.filter(|(from, cursor)| cursor.stat.same_file(stat) && std::fs::metadata(from).is_err()))
     }
+}
+
+fn hash(path: &Path) -> u64 {
+    fnv1a(path.as_os_str().as_bytes())
 }
 
 /// True where everything that `found` held when it was found has been read: `cursor` is that of the file

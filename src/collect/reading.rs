@@ -7,6 +7,8 @@ use crate::parse::{LineContext, Statement, parse_line, parse_unfinished};
 use crate::tail::{Flow, Line, LineReader, LogFile, Oddity, Start, TailError};
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A piece is handed on when it has this many statements …
 const PIECE_LINES: usize = 1024;
@@ -50,13 +52,34 @@ pub(super) struct Piece {
     pub(super) losses: u64,
 }
 
-/// Reads what is new in a file and hands it on in pieces, until `deliver` says that nobody wants more.
-/// An error comes after the pieces that could be read.
+/// When reading a file ends before the file does.
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    /// Ends it at once.
+    pub(super) stop: Arc<AtomicBool>,
+    /// Ends it after so many bytes, and behind the line that they are in.
+    pub(super) share: u64,
+}
+
+/// Where reading a file has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// With the file.
+    File,
+    /// With the file's share of the pass: there is more in it.
+    Share,
+    /// Nobody wanted more.
+    Stopped,
+}
+
+/// Reads what is new in a file and hands it on in pieces, as far as its limits go and until `deliver` says
+/// that nobody wants more. An error comes after the pieces that could be read.
 pub(super) fn read_file(
     job: &Job,
     lines: &mut LineReader,
+    limits: &Limits,
     deliver: &mut dyn FnMut(Piece) -> Flow,
-) -> Result<(), TailError> {
+) -> Result<End, TailError> {
     let log = LogFile::open(&job.path, job.cursor.as_ref())?;
     let session = session_of(&job.path);
     let context = LineContext {
@@ -65,26 +88,31 @@ pub(super) fn read_file(
         fallback_time: UnixMillis(log.stat().modified_ns / 1_000_000),
     };
     let piece = RefCell::new(PieceBuilder::new(job, &log));
-    let mut stopped = false;
+    let mut end = End::File;
     let cursor = log.read(
         lines,
         &mut |offset, line| piece.borrow_mut().take(offset, line, context),
         &mut |log, offset| {
             let mut piece = piece.borrow_mut();
-            if !piece.is_full(offset) {
-                return Flow::Continue(());
+            let is_share = offset.saturating_sub(log.offset()) >= limits.share;
+            if limits.stop.load(Ordering::Relaxed) {
+                end = End::Stopped;
+            } else if is_share || piece.is_full(offset) {
+                // Without a cursor the piece grows on; reading ends with the same error soon enough.
+                let Ok(cursor) = log.cursor(offset) else { return Flow::Continue(()) };
+                if deliver(piece.finish(cursor)).is_break() {
+                    end = End::Stopped;
+                } else if is_share {
+                    end = End::Share;
+                }
             }
-            // Without a cursor the piece grows on; reading ends with the same error soon enough.
-            let Ok(cursor) = log.cursor(offset) else { return Flow::Continue(()) };
-            let flow = deliver(piece.finish(cursor));
-            stopped = flow.is_break();
-            flow
+            if end == End::File { Flow::Continue(()) } else { Flow::Break(()) }
         },
     )?;
-    if !stopped {
+    if end == End::File {
         let _ = deliver(piece.into_inner().finish_last(cursor));
     }
-    Ok(())
+    Ok(end)
 }
 
 /// Gathers statements.

@@ -3,12 +3,12 @@
 use super::DaemonError;
 use super::pending::Pending;
 use super::publishing::Publishing;
+use super::tell;
 use super::worker::{Outcome, Work, Worker};
-use crate::collect::{CollectError, CollectOptions, Collector, FileReport, PassSummary, TablePricing};
-use crate::domain::Usd;
-use crate::ledger::{Change, LedgerError};
+use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, TablePricing};
+use crate::ledger::LedgerError;
 use crate::publish::{self, Order as PublishOrder, Publisher};
-use crate::telemetry::{Chain, shown};
+use crate::telemetry::Chain;
 use crate::watch::{FollowOptions, Hint};
 use futures_util::StreamExt;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -22,6 +22,9 @@ use tokio::time::sleep_until;
 
 /// The longest pause between two tries at a ledger that cannot be written.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// Without file events, this many times as long as a look at everything takes passes before the next.
+const POLLING_RATIO: u32 = 10;
 
 /// A moment on the clock that only moves forward, for pauses.
 type Moment = tokio::time::Instant;
@@ -124,7 +127,11 @@ impl Daemon {
             orders: order_sender,
             pending: Pending::default(),
             busy: false,
+            begun: after(Duration::ZERO),
             failures: 0,
+            failure: String::new(),
+            refused: false,
+            found: PassSummary::default(),
             interval: follow.rescan,
             follow,
             next_walk: after(Duration::ZERO),
@@ -167,7 +174,15 @@ struct Loop {
     orders: std_mpsc::Sender<Order>,
     pending: Pending,
     busy: bool,
+    /// When the last piece of work was handed out.
+    begun: Moment,
     failures: u32,
+    /// Why the ledger could not be written last: said once.
+    failure: String,
+    /// The system refuses file events.
+    refused: bool,
+    /// What the passes over the logs that were there at start came to.
+    found: PassSummary,
     interval: Duration,
     follow: FollowOptions,
     next_walk: Moment,
@@ -220,6 +235,7 @@ impl Loop {
             if work == Work::Everything {
                 self.next_walk = after(self.interval);
             }
+            self.begun = after(Duration::ZERO);
             self.orders.send(Order::Work(work)).map_err(|_| DaemonError::WorkerGone)?;
             self.busy = true;
         }
@@ -250,40 +266,79 @@ impl Loop {
         for problem in &outcome.problems {
             tracing::warn!(error = %Chain(problem), "folder");
         }
-        self.interval = if outcome.watching { self.follow.rescan } else { self.follow.poll };
+        if std::mem::replace(&mut self.refused, outcome.refused) && !outcome.refused {
+            tracing::info!("file events can be had again: every folder is watched");
+        }
+        self.interval = if outcome.watching { self.follow.rescan } else { self.polling(&outcome) };
         self.next_walk = self.next_walk.min(after(self.interval));
         match outcome.result {
-            Ok(summary) => {
-                if std::mem::take(&mut self.failures) > 0 {
-                    tracing::info!("the ledger can be written again");
-                }
-                tell(&summary);
-                if let Some(on_ready) = self.on_ready.take() {
-                    on_ready(&summary);
-                    tracing::info!("following");
-                    self.publishing = self.publisher.take().map(Publishing::start).transpose()?;
-                } else if summary.ingest.new_responses + summary.ingest.raised_responses > 0 {
-                    self.tell_publisher(PublishOrder::Changed);
-                }
-            }
+            Ok(summary) => self.succeeded(summary),
             // Trying again would help neither.
             Err(CollectError::Ledger(error))
                 if error.is_damaged() || matches!(error, LedgerError::Gone { .. }) =>
             {
-                return Err(error.into());
+                Err(error.into())
             }
             Err(error) => {
-                self.failures = self.failures.saturating_add(1);
-                let pause = Duration::from_secs(1 << self.failures.min(6)).min(LONGEST_PAUSE);
-                tracing::error!(
-                    error = %Chain(&error), retry_seconds = pause.as_secs(),
-                    "the ledger cannot be written; nothing is lost, the logs are read again"
-                );
-                self.next_walk = after(pause);
-                self.pending.add(Hint::Everything);
+                self.failed(&error);
+                Ok(())
             }
         }
+    }
+
+    /// The time between two looks at everything where nothing else tells of changes: a look at a hundred
+    /// thousand files takes its time, and is not to be all that this machine does.
+    fn polling(&self, outcome: &Outcome) -> Duration {
+        let is_idle = outcome.result.as_ref().is_ok_and(|summary| summary.files_read == 0);
+        let look = if is_idle { self.begun.elapsed() } else { Duration::ZERO };
+        self.follow.poll.max(look.saturating_mul(POLLING_RATIO)).min(self.follow.rescan.max(self.follow.poll))
+    }
+
+    fn succeeded(&mut self, mut summary: PassSummary) -> Result<(), DaemonError> {
+        if std::mem::take(&mut self.failures) > 0 {
+            self.failure.clear();
+            tracing::info!("the ledger can be written again");
+        }
+        tell::pass(&summary);
+        let is_whole = summary.unfinished.is_empty();
+        // What is left of long files comes with what was written to others meanwhile.
+        std::mem::take(&mut summary.unfinished)
+            .into_iter()
+            .map(Hint::File)
+            .for_each(|hint| self.pending.add(hint));
+        if self.on_ready.is_none() {
+            if summary.ingest.new_responses + summary.ingest.raised_responses > 0 {
+                self.tell_publisher(PublishOrder::Changed);
+            }
+            return Ok(());
+        }
+        self.found.files = self.found.files.max(summary.files);
+        self.found.ingest.add(summary.ingest);
+        if is_whole && let Some(on_ready) = self.on_ready.take() {
+            on_ready(&self.found);
+            tracing::info!("following");
+            self.publishing = self.publisher.take().map(Publishing::start).transpose()?;
+        }
         Ok(())
+    }
+
+    /// The ledger could not be written: it is tried again, and said once for each reason.
+    fn failed(&mut self, error: &CollectError) {
+        self.failures = self.failures.saturating_add(1);
+        let pause = Duration::from_secs(1 << self.failures.min(6)).min(LONGEST_PAUSE);
+        let (retry_seconds, reason) = (pause.as_secs(), Chain(error).to_string());
+        if reason == self.failure {
+            tracing::debug!(error = reason, retry_seconds, "the ledger still cannot be written");
+        } else {
+            tracing::error!(
+                error = reason,
+                retry_seconds,
+                "the ledger cannot be written; nothing is lost: the logs are read again until it can be"
+            );
+            self.failure = reason;
+        }
+        self.next_walk = after(pause);
+        self.pending.add(Hint::Everything);
     }
 
     fn reload(&mut self, reload: &Reload) -> Result<(), DaemonError> {
@@ -330,57 +385,4 @@ impl Loop {
         }
         Ok(())
     }
-}
-
-/// Says what a pass has found, a line each.
-fn tell(summary: &PassSummary) {
-    for report in &summary.reports {
-        tell_report(report);
-    }
-    let ingest = &summary.ingest;
-    let changed = ingest.new_responses + ingest.raised_responses;
-    if changed > 0 && changed <= ingest.changes.len() as u64 && changed <= 8 {
-        ingest.changes.iter().for_each(tell_change);
-    } else if changed > 0 {
-        tracing::info!(
-            responses = ingest.new_responses,
-            corrected = ingest.raised_responses,
-            bytes = summary.bytes,
-            files = summary.files_read,
-            "taken in"
-        );
-    }
-}
-
-/// Says what was wrong with a file or a line.
-pub(crate) fn tell_report(report: &FileReport) {
-    match report {
-        FileReport::Line { path, offset, what, is_loss: true } => {
-            tracing::warn!(file = %shown(&path.to_string_lossy()), offset, "{what}");
-        }
-        FileReport::Line { path, offset, what, is_loss: false } => {
-            tracing::info!(file = %shown(&path.to_string_lossy()), offset, "{what}");
-        }
-        FileReport::More { path, lines } => {
-            tracing::warn!(file = %shown(&path.to_string_lossy()), lines, "further lines that are not as they should be");
-        }
-        FileReport::File(error) => tracing::warn!(error = %Chain(error), "session log"),
-    }
-}
-
-fn tell_change(change: &Change) {
-    let cost = change.cost.known().map_or_else(|| "unpriced".to_owned(), |c| format!("${}", Usd::from(c)));
-    let tokens = change.tokens;
-    tracing::info!(
-        model = change.model,
-        input = tokens.input,
-        output = tokens.output,
-        cache_write = tokens.cache_write(),
-        cache_read = tokens.cache_read,
-        cost,
-        session = change.session,
-        project = change.cwd.as_deref().unwrap_or("unknown"),
-        "{}",
-        if change.is_new { "response" } else { "response corrected" }
-    );
 }

@@ -10,11 +10,12 @@ mod follow;
 mod once;
 mod pending;
 mod publishing;
+mod tell;
 mod worker;
 
-pub(crate) use follow::tell_report;
 pub use follow::{Daemon, OnReady, Process, Reload, Reloaded};
 pub use once::block_on;
+pub(crate) use tell::report as tell_report;
 
 /// A runtime for one thread; `what` is set up with it.
 fn runtime(what: &'static str) -> Result<tokio::runtime::Runtime, DaemonError> {

@@ -5,8 +5,8 @@ use crate::watch::Hint;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// More files than this, and a walk finds them sooner than one by one.
-const MANY_FILES: usize = 4096;
+/// More files or folders than this, and a walk finds them sooner than one by one.
+const MANY: usize = 4096;
 
 /// What is to be looked at next.
 #[derive(Debug, Default)]
@@ -17,15 +17,17 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Adds a hint.
+    /// Adds a hint. What a walk of everything finds anyway is not kept: a burst while the worker is at a
+    /// long pass takes no memory.
     pub(super) fn add(&mut self, hint: Hint) {
         match hint {
             Hint::Everything => self.everything = true,
-            Hint::Folder(folder) => drop(self.folders.insert(folder)),
-            Hint::File(file) => drop(self.files.insert(file)),
+            Hint::Folder(folder) if !self.everything => drop(self.folders.insert(folder)),
+            Hint::File(file) if !self.everything => drop(self.files.insert(file)),
+            Hint::Folder(_) | Hint::File(_) => {}
         }
-        if self.files.len() > MANY_FILES {
-            self.everything = true;
+        if self.everything || self.files.len().max(self.folders.len()) > MANY {
+            *self = Self { everything: true, ..Self::default() };
         }
     }
 
@@ -65,7 +67,11 @@ mod tests {
         pending.add(Hint::File("a".into()));
         pending.add(Hint::Everything);
         assert_eq!(pending.take(), Some(Work::Everything));
-        (0..=MANY_FILES).for_each(|number| pending.add(Hint::File(number.to_string().into())));
-        assert_eq!(pending.take(), Some(Work::Everything));
+        let kinds: [fn(PathBuf) -> Hint; 2] = [Hint::File, Hint::Folder];
+        for kind in kinds {
+            (0..2 * MANY).for_each(|number| pending.add(kind(number.to_string().into())));
+            assert_eq!((pending.folders.len(), pending.files.len()), (0, 0), "a walk finds them");
+            assert_eq!(pending.take(), Some(Work::Everything));
+        }
     }
 }

@@ -2,9 +2,13 @@
 
 use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, TablePricing};
 use crate::ledger::Activity;
-use crate::watch::{FollowOptions, FoundFile, Hint, Tree, WatchError, Watcher, walk};
+use crate::watch::{FollowOptions, FoundFile, Hint, WatchError, Watcher};
 use std::collections::HashSet;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
+
+/// What a file gets of a pass, in bytes: what is written to others meanwhile waits no longer than for this.
+const SHARE: u64 = 64 << 20;
 
 /// A piece of work.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub(super) struct Outcome {
     pub(super) problems: Vec<WatchError>,
     /// Every folder is watched; else the caller has to poll.
     pub(super) watching: bool,
+    /// The system refuses file events that it is asked for.
+    pub(super) refused: bool,
 }
 
 /// The pipeline and its watches.
@@ -34,22 +40,23 @@ pub(super) struct Worker {
     /// Some session log is a link: no event tells of what is written to its target.
     has_links: bool,
     /// What readers of the ledger were told last.
-    announced: Option<Activity>,
+    announced: Option<(Activity, bool)>,
 }
 
 impl Worker {
     pub(super) fn new(
-        collector: Collector<TablePricing>,
+        mut collector: Collector<TablePricing>,
         follow: FollowOptions,
         sink: impl Fn(Hint) + Send + Sync + 'static,
     ) -> Self {
-        collector.announce(Activity::Starting);
+        collector.announce(Activity::Starting, false);
+        collector.read_in_turns(SHARE);
         Self {
             collector,
             watcher: Watcher::new(follow.force_polling, sink),
             complained: HashSet::new(),
             has_links: false,
-            announced: Some(Activity::Starting),
+            announced: Some((Activity::Starting, false)),
         }
     }
 
@@ -60,16 +67,31 @@ impl Worker {
             Work::Everything => self.everything(&mut problems),
             Work::Paths { folders, files } => self.paths(folders, files, &mut problems),
         };
-        self.announce(if result.is_ok() { Activity::Following } else { Activity::Failing });
-        problems.extend(self.watcher.refusal());
-        problems.retain(|problem| self.complained.insert(path_of(problem).to_owned()));
-        Outcome { result, problems, watching: self.watcher.is_complete() && !self.has_links }
+        let refused = self.watcher.is_refused();
+        self.announce(
+            match &result {
+                Ok(summary) if summary.unfinished.is_empty() => Activity::Following,
+                Ok(_) => Activity::Starting,
+                Err(_) => Activity::Failing,
+            },
+            refused,
+        );
+        problems.retain(|problem| self.is_news(problem));
+        Outcome { result, problems, watching: self.watcher.is_complete() && !self.has_links, refused }
+    }
+
+    /// True where nobody was told of it yet. The watcher itself says what it has to say once.
+    fn is_news(&mut self, problem: &WatchError) -> bool {
+        match problem {
+            WatchError::List { path, .. } => self.complained.insert(path.clone()),
+            WatchError::Watch { .. } | WatchError::NoEvents { .. } => true,
+        }
     }
 
     /// Tells readers of the ledger how far this daemon has come, where that has changed.
-    fn announce(&mut self, activity: Activity) {
-        if self.announced.replace(activity) != Some(activity) {
-            self.collector.announce(activity);
+    fn announce(&mut self, activity: Activity, refused: bool) {
+        if self.announced.replace((activity, refused)) != Some((activity, refused)) {
+            self.collector.announce(activity, refused);
         }
     }
 
@@ -90,18 +112,17 @@ impl Worker {
 
     fn everything(&mut self, problems: &mut Vec<WatchError>) -> Result<PassSummary, CollectError> {
         self.collector.ledger().check_in_place()?;
+        // Before folders are asked for one by one.
+        problems.extend(self.watcher.ask().err());
         // All that is there is looked at below, whether it was forgotten or not.
         let _ = self.watcher.forget_missing();
         self.has_links = false;
-        let mut all = Tree::default();
         let roots = self.collector.roots().to_vec();
         self.watch_ways_to(&roots, problems);
-        for root in roots {
-            let tree = self.walk(&root, problems);
-            all.files.extend(tree.files);
-            all.folders += tree.folders;
-        }
-        self.collector.take_in_tree(&all, &mut |_| {})
+        let summary = self.take_in(&roots, &[], problems)?;
+        let (files, read, watched) = (summary.files, summary.files_read, self.watcher.watched());
+        tracing::debug!(files, read, folders_watched = watched, "looked at everything");
+        Ok(summary)
     }
 
     fn paths(
@@ -118,20 +139,40 @@ impl Worker {
         if folders.iter().any(|folder| self.leads_to_a_root(folder)) {
             return self.everything(problems);
         }
-        let mut found = Vec::new();
-        for folder in outermost(folders) {
-            if self.is_below_a_root(&folder) {
-                found.extend(self.walk(&folder, problems).files);
-            }
-        }
+        let mut folders = outermost(folders);
+        folders.retain(|folder| self.is_below_a_root(folder));
         // A folder above a missing root may be watched for its sake: its own files are nobody's logs.
         let wanted = files.iter().filter(|file| self.is_below_a_root(file));
-        found.extend(wanted.filter_map(|path| {
-            // Gone, or no file: nothing to read, and nothing is taken back.
-            let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
-            Some(FoundFile { path: path.clone(), metadata })
-        }));
-        self.collector.take_in(&found, &mut |_| {})
+        let found: Vec<_> = wanted.filter_map(|path| found_file(path)).collect();
+        self.take_in(&folders, &found, problems)
+    }
+
+    /// Takes in what is new below folders, each of which is watched before it is listed, and in files.
+    fn take_in(
+        &mut self,
+        folders: &[PathBuf],
+        files: &[FoundFile],
+        problems: &mut Vec<WatchError>,
+    ) -> Result<PassSummary, CollectError> {
+        let (watcher, mut progress) = (&mut self.watcher, |_| {});
+        let mut pass = self.collector.begin(&mut progress);
+        for folder in folders {
+            let mut enter = |folder: &Path, metadata: &Metadata| {
+                problems.extend(watcher.watch(folder, metadata).err());
+            };
+            let (tree, flow) = pass.offer_below(folder, &mut enter)?;
+            self.has_links |= tree.has_links;
+            problems.extend(tree.problems);
+            if flow.is_break() {
+                return pass.finish();
+            }
+        }
+        for found in files {
+            if pass.offer(found)?.is_break() {
+                break;
+            }
+        }
+        pass.finish()
     }
 
     /// True for a root itself and for the folders that lead to one.
@@ -142,18 +183,6 @@ impl Worker {
     /// True for what lies below a root, and for a root itself.
     fn is_below_a_root(&self, path: &Path) -> bool {
         self.collector.roots().iter().any(|root| path.starts_with(root))
-    }
-
-    /// Walks a folder, watching every folder before it is listed.
-    fn walk(&mut self, folder: &Path, problems: &mut Vec<WatchError>) -> Tree {
-        let watcher = &mut self.watcher;
-        let mut refused = Vec::new();
-        let mut tree =
-            walk(folder, &mut |folder, metadata| refused.extend(watcher.watch(folder, metadata).err()));
-        self.has_links |= tree.has_links;
-        problems.append(&mut tree.problems);
-        problems.append(&mut refused);
-        tree
     }
 
     /// Watches what tells of each root, and lets go of what lies above: a folder above one root may be the
@@ -199,11 +228,10 @@ fn nearest_folder(folder: &Path) -> Option<(&Path, std::fs::Metadata)> {
     })
 }
 
-fn path_of(problem: &WatchError) -> &Path {
-    match problem {
-        WatchError::List { path, .. } | WatchError::Watch { path, .. } => path,
-        WatchError::NoEvents { .. } => Path::new(""),
-    }
+/// A file that was hinted at. Gone, or no file: nothing to read, and nothing is taken back.
+fn found_file(path: &Path) -> Option<FoundFile> {
+    let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    Some(FoundFile { path: path.to_owned(), metadata })
 }
 
 #[cfg(test)]

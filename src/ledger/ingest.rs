@@ -90,10 +90,12 @@ pub struct IngestSummary {
     pub raised_responses: u64,
     /// Some of the new and corrected responses.
     pub changes: Vec<Change>,
+    /// The ledger's numbers of the files, in the order in which they were handed in; of one transaction.
+    pub files: Vec<i64>,
 }
 
 impl IngestSummary {
-    /// Adds what a further transaction did.
+    /// Adds what a further transaction did; its files are not kept.
     pub fn add(&mut self, other: Self) {
         self.lines += other.lines;
         self.new_responses += other.new_responses;
@@ -126,8 +128,9 @@ impl Ledger {
             transaction.commit()?;
             Ok(summary)
         });
-        if result.is_err() {
-            // Names may have been numbered that the rollback took back.
+        if result.is_err() || self.names.are_many() {
+            // Names may have been numbered that the rollback took back; and what is known of a hundred
+            // thousand sessions is not kept in memory.
             self.names = Names::default();
         }
         result
@@ -142,10 +145,11 @@ fn ingest(
 ) -> Result<IngestSummary, LedgerError> {
     let mut pending = PendingResponses::new(sql)?;
     let mut sightings = Vec::new();
+    let mut files = Vec::with_capacity(updates.len());
     for update in updates {
-        take_in_file(sql, names, update, &mut pending, &mut sightings)?;
+        files.push(take_in_file(sql, names, update, &mut pending, &mut sightings)?);
     }
-    let mut summary = IngestSummary { lines: sightings.len() as u64, ..IngestSummary::default() };
+    let mut summary = IngestSummary { lines: sightings.len() as u64, files, ..IngestSummary::default() };
     let ids: Vec<i64> = sightings.iter().map(|sighting| pending.id(sighting.position)).collect();
     let (entries, aliases) = pending.finish();
     let mut cells = Cells::default();
@@ -168,7 +172,7 @@ fn take_in_file(
     update: FileUpdate,
     pending: &mut PendingResponses,
     sightings: &mut Vec<Sighting>,
-) -> Result<(), LedgerError> {
+) -> Result<i64, LedgerError> {
     let file = write::file(sql, &update)?;
     for SeenLine { offset, line } in update.lines {
         let cwd = line.cwd.as_deref().map(|cwd| (!line.rank.main_chain, line.rank.at.0, cwd));
@@ -183,7 +187,7 @@ fn take_in_file(
     for account in update.accounts {
         write::account(sql, names, file, &account)?;
     }
-    Ok(())
+    Ok(file)
 }
 
 fn sighting_flags(line: &ResponseLine) -> i64 {

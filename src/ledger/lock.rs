@@ -15,6 +15,9 @@ const LOCK_FILE: &str = "lock";
 /// Length of what a holder writes of itself: always the same, so that a reader never sees half of it.
 const NOTE_BYTES: usize = 80;
 
+/// The word for a holder that the system refuses file events.
+const NO_EVENTS: &str = "polling";
+
 /// How far a daemon has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
@@ -39,7 +42,7 @@ impl Activity {
     }
 }
 
-/// Who holds the lock, in its own words: `run 4711 following 9f86d081884c7d65`.
+/// Who holds the lock, in its own words: `run 4711 following 9f86d081884c7d65`, or the same with `polling`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holder {
     /// The command: `run`, `scan` or a report.
@@ -50,6 +53,8 @@ pub struct Holder {
     pub activity: Option<Activity>,
     /// Names the folders that it collects from.
     pub subject: Option<u64>,
+    /// The system refuses it file events: it looks at all folders every few seconds instead.
+    pub no_events: bool,
 }
 
 impl Holder {
@@ -65,7 +70,8 @@ impl Holder {
         let word = words.next();
         let activity = Activity::ALL.into_iter().find(|activity| word == Some(activity.name()));
         let subject = words.next().and_then(|subject| u64::from_str_radix(subject, 16).ok());
-        Self { command, pid, activity, subject }
+        let no_events = words.next() == Some(NO_EVENTS);
+        Self { command, pid, activity, subject, no_events }
     }
 }
 
@@ -145,8 +151,9 @@ impl LedgerLock {
 
     /// Tells readers how far the holder has come with what. It only advises them, so that a note which
     /// cannot be written (a full disk) is no failure.
-    pub fn announce(&self, activity: Activity, subject: u64) {
-        let _ = self.write_note(&format!("{} {subject:016x}", activity.name()));
+    pub fn announce(&self, activity: Activity, subject: u64, no_events: bool) {
+        let events = if no_events { NO_EVENTS } else { "" };
+        let _ = self.write_note(&format!("{} {subject:016x} {events}", activity.name()));
     }
 
     fn write_note(&self, state: &str) -> std::io::Result<()> {

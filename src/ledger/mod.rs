@@ -8,6 +8,7 @@
 //! database that is none. Fails with [`LedgerError`]; a failed transaction leaves everything as it was.
 
 mod cells;
+mod files;
 mod ingest;
 mod lock;
 mod meta;

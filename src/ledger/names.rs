@@ -33,7 +33,15 @@ struct Session {
     changed: bool,
 }
 
+/// More names than this are not kept from one transaction to the next.
+const MANY: usize = 4096;
+
 impl Names {
+    /// True where there are more than is worth the memory: they can be had from the tables.
+    pub(super) fn are_many(&self) -> bool {
+        self.sessions.len().max(self.session_by_id.len()) > MANY
+    }
+
     pub(super) fn model(&mut self, sql: &Connection, name: &str) -> Result<i64, LedgerError> {
         self.models.id(sql, name, "model")
     }

@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 /// How long a statement waits for another connection's lock.
 pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// What the write-ahead log is cut down to when it is begun anew: twice what SQLite lets it grow to before
+/// it folds it into the database.
+const WAL_BYTES: i64 = 8 << 20;
+
 /// The ledger, open for writing.
 #[derive(Debug)]
 pub struct Ledger {
@@ -51,10 +55,20 @@ impl Ledger {
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "foreign_keys", "OFF")?;
         connection.pragma_update(None, "cache_size", -8_000)?;
+        // A reader that stays long makes the write-ahead log grow; when it is gone, the log shrinks again.
+        connection.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut connection)?;
         Ok(Self { connection, names: Names::default(), identity: file_identity(&path), path, lock })
+    }
+
+    /// Fails where the ledger in `folder` cannot be written: a read-only file system, no right to. Writes
+    /// nothing; a full disk does not show here.
+    pub fn check_writable(folder: &Path) -> Result<(), LedgerError> {
+        let path = folder.join(LEDGER_FILE);
+        let opened = OpenOptions::new().append(true).open(&path);
+        opened.map(drop).map_err(|source| LedgerError::folder(&path, source))
     }
 
     /// Where the ledger's database file is.
@@ -72,8 +86,8 @@ impl Ledger {
     }
 
     /// Tells readers how far the holder of this ledger has come with what.
-    pub fn announce(&self, activity: Activity, subject: u64) {
-        self.lock.announce(activity, subject);
+    pub fn announce(&self, activity: Activity, subject: u64, no_events: bool) {
+        self.lock.announce(activity, subject, no_events);
     }
 
     /// Folds the write-ahead log into the database, so that an idle ledger is one small file.

@@ -17,7 +17,7 @@ pub use owner::Reassign;
 pub use parking::{Backlog, Parked};
 
 use super::names::Names;
-use super::{LEDGER_FILE, LedgerError, meta, open, schema};
+use super::{LEDGER_FILE, LedgerError, meta, open, read, schema};
 use crate::domain::{Destination, SessionKey, SessionValue, UnixMillis};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::path::Path;
@@ -93,6 +93,14 @@ impl Outbox {
         connection.pragma_update(None, "foreign_keys", "OFF")?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.set_prepared_statement_cache_capacity(64);
+        Ok(Self { connection })
+    }
+
+    /// Opens it to look at what waits: it may lie where nothing can be written, and whatever would write fails.
+    pub fn look(folder: &Path) -> Result<Self, LedgerError> {
+        let connection = read::open_read_only(&folder.join(LEDGER_FILE))?;
+        connection.busy_timeout(open::BUSY_TIMEOUT)?;
+        schema::check_readable(&connection)?;
         Ok(Self { connection })
     }
 

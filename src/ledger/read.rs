@@ -1,12 +1,12 @@
 //! Reading the ledger on a connection that cannot write.
 
 use super::cells::join_cost;
+use super::files::read_path;
 use super::names::Names;
 use super::row::{COLUMNS, Row, count, flag, read_tokens};
-use super::{LEDGER_FILE, Ledger, LedgerError, meta, schema};
+use super::{LEDGER_FILE, LedgerError, meta, schema};
 use crate::domain::{
-    Cell, Cost, Cursor, FileStat, ModelKey, Picodollars, Quarter, Response, SessionInfo, SessionKey, Totals,
-    UnixMillis, Usd,
+    Cell, Cost, ModelKey, Picodollars, Quarter, Response, SessionInfo, SessionKey, Totals, UnixMillis, Usd,
 };
 use rusqlite::{Connection, OpenFlags, Row as SqlRow};
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 /// The ledger, open for reading.
 #[derive(Debug)]
 pub struct LedgerReader {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 /// A stored response with its costs.
@@ -185,7 +185,7 @@ fn read_sighting(row: &SqlRow<'_>) -> rusqlite::Result<SightingRecord> {
 
 /// Opens a ledger that may lie where nothing can be written. A database with a write-ahead log wants a
 /// shared-memory file beside it; where that cannot be made and nobody writes, it is read without.
-fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
+pub(super) fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     let readable = connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
@@ -203,46 +203,6 @@ fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
         }
         _ => Ok(connection),
     }
-}
-
-impl LedgerReader {
-    /// Where reading goes on, for every file that was ever read.
-    pub fn cursors(&self) -> Result<Vec<(PathBuf, Cursor)>, LedgerError> {
-        read_cursors(&self.connection)
-    }
-}
-
-impl Ledger {
-    /// Where reading goes on, for every file that was ever read.
-    pub fn cursors(&self) -> Result<Vec<(PathBuf, Cursor)>, LedgerError> {
-        read_cursors(&self.connection)
-    }
-}
-
-fn read_cursors(connection: &Connection) -> Result<Vec<(PathBuf, Cursor)>, LedgerError> {
-    let mut statement =
-        connection.prepare("SELECT path, device, inode, size, modified_ns, offset, head, tail FROM file")?;
-    let cursors = statement.query_map([], |row| {
-        let stat = FileStat {
-            device: row.get::<_, i64>(1)?.cast_unsigned(),
-            inode: row.get::<_, i64>(2)?.cast_unsigned(),
-            size: count(row.get(3)?),
-            modified_ns: row.get(4)?,
-        };
-        let cursor = Cursor {
-            stat,
-            offset: count(row.get(5)?),
-            head: row.get::<_, i64>(6)?.cast_unsigned(),
-            tail: row.get::<_, i64>(7)?.cast_unsigned(),
-        };
-        Ok((read_path(row, 0)?, cursor))
-    })?;
-    Ok(cursors.collect::<Result<_, _>>()?)
-}
-
-fn read_path(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<PathBuf> {
-    let bytes: Vec<u8> = row.get(column)?;
-    Ok(PathBuf::from(OsStr::from_bytes(&bytes)))
 }
 
 /// The columns of `cell` that [`read_cell`] reads.

@@ -4,7 +4,7 @@
 //! never a label: their number has no bound. Costs are written with every digit, not as binary fractions.
 
 use crate::domain::{Totals, UnixMillis};
-use crate::ledger::{Backlog, PublishNote};
+use crate::ledger::{Activity, Backlog, Holder, PublishNote};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -13,6 +13,8 @@ use std::fmt::Write;
 pub struct Metrics {
     /// Everything that was ever counted, by model.
     pub models: BTreeMap<String, Totals>,
+    /// The daemon that keeps the ledger, where one does.
+    pub daemon: Option<Holder>,
     /// Usage is to be published.
     pub publishing: bool,
     /// What waits.
@@ -33,9 +35,29 @@ pub fn text(metrics: &Metrics) -> String {
     let mut page = Page::default();
     page.head("tallyd_build_info", GAUGE, "1, with the version of tallyd.");
     page.line("tallyd_build_info", &[("version", env!("CARGO_PKG_VERSION"))], "1");
+    daemon(&mut page, metrics.daemon.as_ref());
     usage(&mut page, &metrics.models);
     publishing(&mut page, metrics);
     page.0
+}
+
+fn daemon(page: &mut Page, holder: Option<&Holder>) {
+    let is = |fact: fn(&Holder) -> bool| flag(holder.is_some_and(fact));
+    page.one("tallyd_daemon_running", "1 while a daemon keeps the ledger.", flag(holder.is_some()));
+    page.one(
+        "tallyd_daemon_failing",
+        "1 while the daemon cannot write the ledger: counting waits, nothing is lost.",
+        is(|holder| holder.activity == Some(Activity::Failing)),
+    );
+    page.one(
+        "tallyd_daemon_polling",
+        "1 while the system refuses the daemon file events: it looks at all folders every few seconds.",
+        is(|holder| holder.no_events),
+    );
+}
+
+fn flag(set: bool) -> &'static str {
+    if set { "1" } else { "0" }
 }
 
 fn usage(page: &mut Page, models: &BTreeMap<String, Totals>) {
@@ -75,7 +97,6 @@ fn usage(page: &mut Page, models: &BTreeMap<String, Totals>) {
 
 fn publishing(page: &mut Page, metrics: &Metrics) {
     let Metrics { backlog, note, .. } = metrics;
-    let flag = |set: bool| if set { "1" } else { "0" };
     page.one("tallyd_publish_enabled", "1 where usage is to be published.", flag(metrics.publishing));
     for (name, help, count) in [
         ("tallyd_publish_waiting_sessions", "Sessions with something to send.", backlog.waiting),
@@ -166,6 +187,7 @@ mod tests {
             help: "set USER_ID".to_owned(),
         };
         let metrics = Metrics {
+            daemon: Some(Holder { activity: Some(Activity::Failing), no_events: true, ..Holder::default() }),
             models: BTreeMap::from([("a \"model\"\n".to_owned(), totals)]),
             publishing: true,
             backlog: Backlog { waiting: 3, parked: 2, held: 1, oldest: Some(UnixMillis(1_788_220_800_007)) },

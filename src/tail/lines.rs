@@ -65,8 +65,8 @@ impl LineReader {
     }
 
     /// Reads `source`, which stands at `start`, to its end and hands each line that may matter with its
-    /// offset to `visit`, and after each chunk the offset behind the last whole line to `chunk_end`,
-    /// which may stop the reading. Returns the offset behind the last whole line.
+    /// offset to `visit`, and after each chunk, also in the middle of a long line, the offset behind the last
+    /// whole line to `chunk_end`, which may stop the reading. Returns the offset behind the last whole line.
     pub fn read(
         &mut self,
         source: &mut impl Read,
@@ -95,7 +95,7 @@ impl LineReader {
         let (mut line_start, mut filled) = (start, 0);
         loop {
             if filled == buffer.len() && filled > self.max_line_bytes {
-                let Some((next, kept)) = self.skip_line(buffer, source, line_start, visit)? else {
+                let Some((next, kept)) = self.skip_line(buffer, source, line_start, visit, chunk_end)? else {
                     return Ok(line_start);
                 };
                 // What was read behind the long line has not been searched for newlines yet.
@@ -123,7 +123,7 @@ impl LineReader {
             buffer.copy_within(used..filled, 0);
             filled -= used;
             line_start += used as u64;
-            if used > 0 && chunk_end(line_start).is_break() {
+            if chunk_end(line_start).is_break() {
                 return Ok(line_start);
             }
         }
@@ -163,13 +163,15 @@ impl LineReader {
     }
 
     /// Reads on to the end of a line that is too long, without keeping it. Returns the offset of the
-    /// next line and how much of it is in the buffer already; `None` at the end of the file.
+    /// next line and how much of it is in the buffer already; `None` at the end of the file, or where
+    /// nobody wants to read on.
     fn skip_line(
         &self,
         buffer: &mut [u8],
         source: &mut impl Read,
         line_start: u64,
         visit: &mut impl FnMut(u64, Line<'_>),
+        chunk_end: &mut impl FnMut(u64) -> Flow,
     ) -> io::Result<Option<(u64, usize)>> {
         let overlap = self.usage.needle().len() - 1;
         let mut length = buffer.len() as u64;
@@ -178,7 +180,7 @@ impl LineReader {
         loop {
             let count = read_some(source, buffer.get_mut(overlap..).unwrap_or_default())?;
             let bytes = buffer.get(..overlap + count).unwrap_or_default();
-            if count == 0 {
+            if count == 0 || chunk_end(line_start).is_break() {
                 return Ok(None);
             }
             let newline = memchr::memchr(b'\n', bytes.get(overlap..).unwrap_or_default());

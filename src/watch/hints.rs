@@ -28,8 +28,21 @@ pub struct Watcher {
     watched: HashMap<PathBuf, (u64, u64)>,
     pub(super) lost: Arc<Mutex<Lost>>,
     sink: Arc<dyn Fn(Hint) + Send + Sync>,
-    incomplete: bool,
-    refusal: Option<WatchError>,
+    force_polling: bool,
+    /// What the system refuses since it was last asked for everything.
+    refused: Refused,
+    /// A refusal has been told of, and there has been one ever since.
+    told: bool,
+}
+
+/// How much the system refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Refused {
+    Nothing,
+    /// Some folder.
+    Folder,
+    /// Any further folder: it has no more watches to give.
+    More,
 }
 
 /// Watches that may have gone with their folder. A folder that is made in its place can have its inode as
@@ -61,44 +74,48 @@ impl Watcher {
     /// Makes a watcher that hands hints to `sink`, which must return at once. Where the system gives no
     /// events, or `force_polling` is set, it watches nothing.
     pub fn new(force_polling: bool, sink: impl Fn(Hint) + Send + Sync + 'static) -> Self {
-        let lost = Arc::<Mutex<Lost>>::default();
-        let noted = Arc::clone(&lost);
         let sink: Arc<dyn Fn(Hint) + Send + Sync> = Arc::new(sink);
-        let handed = Arc::clone(&sink);
-        // Noted before it is handed on: who acts on the hint asks which watches are lost.
-        let handler = move |event: notify::Result<Event>| {
-            let Ok(event) = event else {
-                noted.lock().unwrap_or_else(PoisonError::into_inner).all = true;
-                return handed(Hint::Everything);
-            };
-            noted.lock().unwrap_or_else(PoisonError::into_inner).note(&event);
-            hints(&event).for_each(|hint| handed(hint));
-        };
-        let answer = if force_polling { Ok(None) } else { notify::recommended_watcher(handler).map(Some) };
-        Self::made(answer, lost, sink)
+        let lost = Arc::default();
+        // What the system says where it gives none is told when it is asked again.
+        let inner = if force_polling { None } else { source_of_events(&lost, &sink).ok() };
+        Self {
+            inner,
+            watched: HashMap::new(),
+            lost,
+            sink,
+            force_polling,
+            refused: Refused::Nothing,
+            told: false,
+        }
     }
 
-    /// What becomes of the system's answer; `None` where it was not asked.
-    pub(super) fn made(
-        answer: notify::Result<Option<RecommendedWatcher>>,
-        lost: Arc<Mutex<Lost>>,
-        sink: Arc<dyn Fn(Hint) + Send + Sync>,
-    ) -> Self {
-        let (inner, refusal) = match answer {
-            Ok(inner) => (inner, None),
-            Err(source) => (None, Some(WatchError::NoEvents { source })),
+    /// Asks the system anew for what it refused before: limits can be raised. To be called before everything
+    /// is walked, and before anything is watched. The first refusal is returned; from then on the watcher is
+    /// incomplete, and says no more until it has been complete again.
+    pub fn ask(&mut self) -> Result<(), WatchError> {
+        let is_answered = match &self.inner {
+            Some(_) => Ok(()),
+            None if self.force_polling => return Ok(()),
+            None => source_of_events(&self.lost, &self.sink).map(|inner| self.inner = Some(inner)),
         };
-        Self { incomplete: inner.is_none(), inner, watched: HashMap::new(), lost, sink, refusal }
+        self.told &= !self.is_complete();
+        self.refused = Refused::Nothing;
+        is_answered.or_else(|source| self.tell_once(WatchError::NoEvents { source }))
     }
 
-    /// Why there are no events at all; said once.
-    pub fn refusal(&mut self) -> Option<WatchError> {
-        self.refusal.take()
+    /// A refusal, where it is the first.
+    fn tell_once(&mut self, refusal: WatchError) -> Result<(), WatchError> {
+        if std::mem::replace(&mut self.told, true) { Ok(()) } else { Err(refusal) }
     }
 
     /// True while every folder is watched; else the caller has to poll.
     pub fn is_complete(&self) -> bool {
-        !self.incomplete
+        self.inner.is_some() && self.refused == Refused::Nothing
+    }
+
+    /// True where the system refuses something.
+    pub fn is_refused(&self) -> bool {
+        !self.force_polling && !self.is_complete()
     }
 
     /// How many folders are watched.
@@ -106,8 +123,7 @@ impl Watcher {
         self.watched.len()
     }
 
-    /// Watches a folder, unless it is watched already. The first refusal is returned; from then on the
-    /// watcher is incomplete, and says no more.
+    /// Watches a folder, unless it is watched already. A refusal is returned as by [`Watcher::ask`].
     pub fn watch(&mut self, folder: &Path, metadata: &Metadata) -> Result<(), WatchError> {
         let Some(inner) = &mut self.inner else { return Ok(()) };
         let identity = (metadata.dev(), metadata.ino());
@@ -115,6 +131,7 @@ impl Watcher {
             Some(known) if *known == identity => return Ok(()),
             // The old folder's watch went with it; what notify remembers of the path must go as well.
             Some(_) => drop(inner.unwatch(folder)),
+            None if self.refused == Refused::More => return Ok(()),
             None => {}
         }
         match inner.watch(folder, RecursiveMode::NonRecursive) {
@@ -124,19 +141,15 @@ impl Watcher {
             }
             Err(source) => {
                 self.watched.remove(folder);
-                let gone = is_gone(&source);
-                let said_before = self.incomplete;
-                self.incomplete |= !gone;
-                if gone {
+                if is_gone(&source) {
                     // It may be made again before it is listed, and then nobody would tell of what is
                     // written to it: it has to be walked once more.
                     (self.sink)(Hint::Folder(folder.to_owned()));
+                    return Ok(());
                 }
-                if gone || said_before {
-                    Ok(())
-                } else {
-                    Err(WatchError::Watch { path: folder.to_owned(), source })
-                }
+                let is_limit = matches!(source.kind, notify::ErrorKind::MaxFilesWatch);
+                self.refused = self.refused.max(if is_limit { Refused::More } else { Refused::Folder });
+                self.tell_once(WatchError::Watch { path: folder.to_owned(), source })
             }
         }
     }
@@ -176,9 +189,26 @@ impl std::fmt::Debug for Watcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Watcher")
             .field("watched", &self.watched.len())
-            .field("incomplete", &self.incomplete)
+            .field("refused", &self.refused)
             .finish_non_exhaustive()
     }
+}
+
+/// The system's file events, as hints for the sink.
+fn source_of_events(
+    lost: &Arc<Mutex<Lost>>,
+    sink: &Arc<dyn Fn(Hint) + Send + Sync>,
+) -> notify::Result<RecommendedWatcher> {
+    let (lost, sink) = (Arc::clone(lost), Arc::clone(sink));
+    notify::recommended_watcher(move |event: notify::Result<Event>| {
+        // Noted before it is handed on: who acts on the hint asks which watches are lost.
+        let Ok(event) = event else {
+            lost.lock().unwrap_or_else(PoisonError::into_inner).all = true;
+            return sink(Hint::Everything);
+        };
+        lost.lock().unwrap_or_else(PoisonError::into_inner).note(&event);
+        hints(&event).for_each(|hint| sink(hint));
+    })
 }
 
 /// True where the system refused to watch a folder because it is not there (any more). notify asks for a

@@ -11,7 +11,7 @@ mod tests;
 mod walk;
 
 pub use hints::{Hint, Watcher};
-pub use walk::{FoundFile, Tree, walk};
+pub use walk::{FoundFile, Tree, walk, walk_each};
 
 use std::path::PathBuf;
 

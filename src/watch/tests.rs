@@ -11,7 +11,6 @@ use pretty_assertions::assert_eq;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use tempfile::TempDir;
 
@@ -194,21 +193,8 @@ fn polling_watches_nothing_and_says_so() {
     watcher.watch(root.path(), &metadata).unwrap();
     assert!(watcher.forget_missing().is_empty());
     watcher.unwatch(root.path());
-    assert_eq!((watcher.is_complete(), watcher.watched()), (false, 0));
-}
-
-#[test]
-fn a_system_without_events_is_told_of_once() {
-    let root = folder(&["a/s.jsonl"]);
-    let mut watcher =
-        Watcher::made(Err(notify::Error::generic("no more instances")), Arc::default(), Arc::new(|_| {}));
-    watcher.watch(root.path(), &fs::metadata(root.path()).unwrap()).unwrap();
-    assert_eq!((watcher.is_complete(), watcher.watched()), (false, 0));
-    let refusal = watcher.refusal().expect("it is told of");
-    let WatchError::NoEvents { source } = &refusal else { panic!("{refusal}") };
-    assert!(source.to_string().contains("no more instances"), "{source}");
-    assert!(watcher.refusal().is_none(), "and not again");
-    assert!(Watcher::new(true, |_| {}).refusal().is_none(), "polling that was asked for is no refusal");
+    watcher.ask().expect("polling that was asked for is no refusal");
+    assert_eq!((watcher.is_complete(), watcher.is_refused(), watcher.watched()), (false, false, 0));
 }
 
 /// Writes a log of a name that no event had before. Events of an end of its folder may still come in, and take

@@ -93,6 +93,14 @@ impl Sandbox {
         command
     }
 
+    /// The same, started by a program that ends in becoming it, such as `nsenter` or `prlimit`.
+    pub(crate) fn tallyd_by(&self, mut launcher: Command, subcommand: &str) -> Command {
+        launcher.arg(env!("CARGO_BIN_EXE_tallyd"));
+        let mut command = self.wrapped(launcher);
+        self.on_own_folders(&mut command, subcommand);
+        command
+    }
+
     /// Writes a log below `projects`.
     pub(crate) fn write_log(&self, name: &str, lines: &str) {
         let path = self.projects().join(name);

@@ -1,12 +1,12 @@
 //! What can be looked at without asking anybody: folders, ledger, prices, settings, what waits.
 
-use super::row::Row;
+use super::row::{Row, State};
 use crate::cli::engine;
 use crate::cli::exit::ExitCode;
 use crate::cli::publishing::{self, HOW_TO_SWITCH_ON, sessions};
 use crate::config::Settings;
 use crate::domain::UnixMillis;
-use crate::ledger::{Activity, LedgerError, LedgerReader, Outbox, Parked};
+use crate::ledger::{Activity, Ledger, LedgerError, LedgerReader, Outbox, Parked};
 use crate::parse::RULES_VERSION;
 use crate::publish::PublishOptions;
 use serde_json::Value;
@@ -14,6 +14,8 @@ use std::path::PathBuf;
 
 /// Parked sessions that are shown one by one in text; JSON has all.
 const SHOWN_PARKED: usize = 5;
+
+const MORE_EVENTS_HELP: &str = "raise the limits of inotify (sysctl fs.inotify.max_user_watches and fs.inotify.max_user_instances); tallyd finds out by itself";
 
 const PARKED_HELP: &str = "`tallyd publish` tries them again; where that does not help, the project's SQL or tallyd has a defect: please report it";
 
@@ -39,7 +41,19 @@ pub(super) fn roots(settings: &Settings) -> Row {
     } else {
         Row::ok("roots", detail)
     };
+    let events = publishing::daemon(settings).ok().flatten().map(|daemon| !daemon.no_events);
+    let row = if events == Some(false) { without_events(row) } else { row };
     row.fact("folders", roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>())
+        .fact("events", events)
+}
+
+/// The system refuses the running tallyd file events: nothing is lost, but it costs time.
+fn without_events(row: Row) -> Row {
+    let is_ok = row.state == State::Ok;
+    let row = row.also(
+        "the system refuses the running tallyd file events: it looks at all folders every few seconds instead",
+    );
+    if is_ok { row.help(MORE_EVENTS_HELP) } else { row }
 }
 
 /// The ledger, and who keeps it up to date.
@@ -67,8 +81,12 @@ pub(super) fn ledger(settings: &Settings) -> Row {
     };
     let failing = daemon.as_ref().is_some_and(|holder| holder.activity == Some(Activity::Failing));
     let row = if failing {
-        Row::wrong("ledger", ExitCode::Ledger, format!("{place}; the running tallyd cannot write it"))
-            .help("see the daemon's log; it tries again by itself")
+        Row::wrong("ledger", ExitCode::Ledger, format!("{place}; the running tallyd cannot write it")).help(
+            "see the daemon's log and the space left; it tries again by itself, and loses nothing meanwhile",
+        )
+    } else if let Err(error) = Ledger::check_writable(folder) {
+        Row::wrong("ledger", ExitCode::Ledger, format!("{:#}", anyhow::Error::new(error)))
+            .help("reports go on with what it has; nothing new is counted until it can be written")
     } else {
         Row::ok("ledger", format!("{place}; {kept}"))
     };

@@ -66,6 +66,13 @@ impl Row {
         Self::unknown(name, "the ledger cannot be looked into")
     }
 
+    /// A further line of what was found.
+    pub(super) fn also(mut self, line: &str) -> Self {
+        self.detail.push('\n');
+        self.detail.push_str(line);
+        self
+    }
+
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self

@@ -43,6 +43,45 @@ fn a_pass_that_is_stopped_keeps_what_it_has_read_and_the_next_one_goes_on() {
 }
 
 #[test]
+fn a_huge_file_gets_its_share_of_each_pass_and_a_small_one_is_whole_in_the_first() {
+    for others in [1, 3] {
+        let mut sandbox = Sandbox::new();
+        // More than one buffer, and with others more than one thread.
+        let text = lines(0..20_000);
+        sandbox.write("huge.jsonl", &text);
+        for other in 0..others {
+            sandbox.write(&format!("{other}.jsonl"), &line(format!("other{other}"), 1));
+        }
+        sandbox.collector().read_in_turns(1_000_000);
+        let (mut passes, mut bytes) = (0, 0);
+        loop {
+            let summary = sandbox.pass();
+            (passes, bytes) = (passes + 1, bytes + summary.bytes);
+            assert_eq!(sandbox.cursors().len(), others + 1, "each has its share of the first pass");
+            if summary.unfinished.is_empty() {
+                break;
+            }
+            assert_eq!(summary.unfinished, [sandbox.log("huge.jsonl")]);
+        }
+        assert!(passes > 3, "{passes} passes");
+        assert_eq!(bytes, (text.len() + others * line("other0", 1).len()) as u64, "nothing is read twice");
+        assert_eq!((sandbox.counted().0, sandbox.pass().files_read), (20_000 + others as u64, 0));
+    }
+}
+
+#[test]
+fn a_pass_may_end_within_a_line_that_has_no_end() {
+    let mut sandbox = Sandbox::new();
+    sandbox.write("a.jsonl", &(line("A", 1) + &"x".repeat(40 << 20)));
+    let switch = sandbox.collector().stop_switch();
+    switch.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!((sandbox.pass().bytes, sandbox.counted()), (0, (0, 0)));
+    switch.store(false, std::sync::atomic::Ordering::Relaxed);
+    sandbox.pass();
+    assert_eq!(sandbox.counted(), (1, 1));
+}
+
+#[test]
 fn a_long_file_that_is_rewritten_keeps_the_places_of_all_its_pieces() {
     let mut sandbox = Sandbox::new();
     sandbox.write("a.jsonl", &lines(10_000..20_000));

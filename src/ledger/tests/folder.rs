@@ -207,11 +207,12 @@ fn what_stands_in_a_lock_file_excludes_nobody() {
             Some(&*format!("scan {}", std::process::id())),
             "{text:?}"
         );
-        lock.announce(Activity::Following, 0xfeed);
+        lock.announce(Activity::Following, 0xfeed, true);
         let Err(LockError::Held { holder, .. }) = LedgerLock::acquire(folder.path(), "run") else {
             panic!("held twice")
         };
         assert_eq!((holder.activity, holder.subject), (Some(Activity::Following), Some(0xfeed)));
+        assert!(holder.no_events);
         // The holder may be read before it has written who it is.
         fs::write(&file, text).unwrap();
         let error = LedgerLock::acquire(folder.path(), "run").unwrap_err();

@@ -137,15 +137,33 @@ proptest! {
         let (mut lines, mut at, mut stopped) = (Lines::new(), 0, true);
         while stopped {
             stopped = false;
-            let rest = &bytes[usize::try_from(at).unwrap()..];
+            let (from, rest) = (at, &bytes[usize::try_from(at).unwrap()..]);
             at = reader.read(
                 &mut Dribble::new(rest, &sizes),
                 at,
                 &mut |offset, line| lines.push((offset, Seen::from(line))),
-                &mut |_| { stopped = true; Flow::Break(()) },
+                // Stopped within its first line, it would begin there again.
+                &mut |offset| { stopped = offset > from; if stopped { Flow::Break(()) } else { Flow::Continue(()) } },
             ).unwrap();
         }
         prop_assert_eq!((lines, at), naive(&bytes, 0, max_line_bytes));
+    }
+
+    #[test]
+    fn reading_stops_within_a_line_however_long_it_is(
+        length in 64_usize..2_000,
+        max_line_bytes in 8_usize..100,
+        chunks in 0_usize..4,
+    ) {
+        let bytes = vec![b'x'; length];
+        let mut source = Dribble::new(&bytes, &[16]);
+        let mut asked = 0;
+        let end = reader(16, max_line_bytes).read(&mut source, 7, &mut |_, _| {}, &mut |offset| {
+            assert_eq!(offset, 7, "behind no line");
+            asked += 1;
+            if asked > chunks { Flow::Break(()) } else { Flow::Continue(()) }
+        });
+        prop_assert_eq!((end.unwrap(), asked), (7, chunks + 1));
     }
 
     #[test]

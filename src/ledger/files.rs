@@ -1,0 +1,86 @@
+//! The session logs that were ever read, and where reading each goes on.
+//!
+//! Owns: reading the table `file`. There may be a hundred thousand of them: who keeps something of each in
+//! memory is handed one after the other, and asks for the rest of a row when it is wanted.
+
+use super::row::count;
+use super::{Ledger, LedgerError, LedgerReader};
+use crate::domain::{Cursor, FileStat};
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+const COLUMNS: &str = "device, inode, size, modified_ns, offset, head, tail, path, id";
+
+impl LedgerReader {
+    /// Where reading goes on, for every file that was ever read.
+    pub fn cursors(&self) -> Result<Vec<(PathBuf, Cursor)>, LedgerError> {
+        read_cursors(&self.connection)
+    }
+}
+
+impl Ledger {
+    /// Where reading goes on, for every file that was ever read.
+    pub fn cursors(&self) -> Result<Vec<(PathBuf, Cursor)>, LedgerError> {
+        read_cursors(&self.connection)
+    }
+
+    /// Hands every file that was ever read to `visit`: its number, its path and its cursor.
+    pub fn each_file(&self, visit: &mut dyn FnMut(i64, &Path, &Cursor)) -> Result<(), LedgerError> {
+        let mut statement = self.connection.prepare(&format!("SELECT {COLUMNS} FROM file"))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let path = row.get_ref(7)?.as_blob().map_err(rusqlite::Error::from)?;
+            visit(row.get(8)?, Path::new(OsStr::from_bytes(path)), &read_cursor(row)?);
+        }
+        Ok(())
+    }
+
+    /// Where reading the file of this path goes on.
+    pub fn cursor_of(&self, path: &Path) -> Result<Option<Cursor>, LedgerError> {
+        let cursor = self
+            .connection
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM file WHERE path = ?1"))?
+            .query_row([path.as_os_str().as_bytes()], read_cursor)
+            .optional()?;
+        Ok(cursor)
+    }
+
+    /// Path and cursor of the file with this number.
+    pub fn file_of(&self, number: i64) -> Result<Option<(PathBuf, Cursor)>, LedgerError> {
+        let file = self
+            .connection
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM file WHERE id = ?1"))?
+            .query_row([number], |row| Ok((read_path(row, 7)?, read_cursor(row)?)))
+            .optional()?;
+        Ok(file)
+    }
+}
+
+fn read_cursors(connection: &Connection) -> Result<Vec<(PathBuf, Cursor)>, LedgerError> {
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM file"))?;
+    let cursors = statement.query_map([], |row| Ok((read_path(row, 7)?, read_cursor(row)?)))?;
+    Ok(cursors.collect::<Result<_, _>>()?)
+}
+
+/// A path, which is bytes and maybe no text.
+pub(super) fn read_path(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<PathBuf> {
+    let bytes: Vec<u8> = row.get(column)?;
+    Ok(PathBuf::from(OsStr::from_bytes(&bytes)))
+}
+
+fn read_cursor(row: &SqlRow<'_>) -> rusqlite::Result<Cursor> {
+    let stat = FileStat {
+        device: row.get::<_, i64>(0)?.cast_unsigned(),
+        inode: row.get::<_, i64>(1)?.cast_unsigned(),
+        size: count(row.get(2)?),
+        modified_ns: row.get(3)?,
+    };
+    Ok(Cursor {
+        stat,
+        offset: count(row.get(4)?),
+        head: row.get::<_, i64>(5)?.cast_unsigned(),
+        tail: row.get::<_, i64>(6)?.cast_unsigned(),
+    })
+}
