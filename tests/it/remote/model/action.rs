@@ -43,8 +43,8 @@ pub(super) enum Action {
 #[derive(Clone, Debug)]
 pub(super) struct Send {
     pub(super) by: usize,
-    /// What is new in the logs is taken in before.
-    pub(super) reads: bool,
+    /// Lines that are written and taken in before.
+    pub(super) lines: Vec<Line>,
     /// What the first question whether the project is ready meets.
     pub(super) check: Option<Trouble>,
     /// What the calls meet, one after another.
@@ -62,7 +62,8 @@ impl Send {
     /// With nothing going wrong.
     pub(super) fn plainly(by: usize) -> Self {
         let calls = Vec::new();
-        Self { by, reads: true, check: None, calls, goes_on: false, meanwhile: Vec::new(), killed_at: None }
+        let lines = Vec::new();
+        Self { by, lines, check: None, calls, goes_on: false, meanwhile: Vec::new(), killed_at: None }
     }
 }
 
@@ -87,14 +88,15 @@ fn trouble() -> impl Strategy<Value = Trouble> {
 }
 
 fn send() -> impl Strategy<Value = Send> {
-    let check = prop::option::weighted(0.15, trouble());
+    let lines = prop::collection::vec(line(), 0..4);
+    let check = prop::option::weighted(0.1, trouble());
     let calls = prop::collection::vec(prop::option::weighted(0.7, trouble()), 0..4);
     let meanwhile = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(line(), 1..3)];
     let killed_at = prop::option::weighted(0.2, 0_usize..2);
-    (0_usize..3, any::<bool>(), check, calls, prop::bool::weighted(0.2), meanwhile, killed_at).prop_map(
-        |(by, reads, check, calls, goes_on, meanwhile, killed_at)| Send {
+    (0_usize..3, lines, check, calls, prop::bool::weighted(0.2), meanwhile, killed_at).prop_map(
+        |(by, lines, check, calls, goes_on, meanwhile, killed_at)| Send {
             by,
-            reads,
+            lines,
             check,
             calls,
             goes_on,
@@ -108,7 +110,7 @@ fn action() -> impl Strategy<Value = Action> {
     let one = || prop_oneof![3 => Just(0_usize), 2 => 1_usize..3];
     let written = (one(), prop::collection::vec(line(), 1..5));
     prop_oneof![
-        8 => written.prop_map(|(by, lines)| Action::Write { by, lines }),
+        4 => written.prop_map(|(by, lines)| Action::Write { by, lines }),
         10 => send().prop_map(Action::Send),
         1 => one().prop_map(Action::Count),
         1 => one().prop_map(Action::Restart),

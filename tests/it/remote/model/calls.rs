@@ -22,7 +22,7 @@ pub(super) struct Call<'a> {
 }
 
 /// What a call says of a session.
-struct Sent {
+pub(super) struct Sent {
     session: u8,
     value: Value,
     /// The messages that the value is made of, and their days.
@@ -37,27 +37,38 @@ impl Sent {
 }
 
 impl World {
-    pub(super) fn go_through_call(&mut self, by: usize, call: &Call, account: &mut Account) -> Outcome {
-        let sent = self.what_is_sent(by, call, account)?;
+    /// What the server made of a call, and tallyd of the answer.
+    pub(super) fn go_through_answer(
+        &mut self,
+        by: usize,
+        call: &Call,
+        sent: &[Sent],
+        account: &mut Account,
+    ) -> Outcome {
         let is_done = call.trouble.is_none_or(Trouble::is_done);
-        let is_refused = sent.iter().any(Sent::spoils) || matches!(&sent[..], [one] if one.session == LONG);
+        let is_refused = sent.iter().any(Sent::spoils) || matches!(sent, [one] if one.session == LONG);
         let expected = is_done.then_some(if is_refused { 400 } else { 200 });
         if call.one.upstream != expected {
             return Err(format!("the server answered {:?}, not {expected:?}", call.one.upstream));
         }
         if expected == Some(200) {
-            self.is_committed(by, call, &sent, account);
+            self.is_committed(by, call, sent, account);
         }
         let refused = (expected == Some(400)).then_some(Meaning::Refused);
         account.last = call.trouble.map_or(refused, |trouble| trouble.meaning(&call.one.request));
-        if let ([one], Some(Meaning::Refused)) = (&sent[..], account.last) {
+        if let ([one], Some(Meaning::Refused)) = (sent, account.last) {
             self.containers[by].counted.blamed.insert(one.session);
         }
         Ok(())
     }
 
     /// The sessions of a call; each has the value that its lines say, and stays where it is from now on.
-    fn what_is_sent(&mut self, by: usize, call: &Call, account: &mut Account) -> Result<Vec<Sent>, String> {
+    pub(super) fn what_is_sent(
+        &mut self,
+        by: usize,
+        call: &Call,
+        account: &mut Account,
+    ) -> Result<Vec<Sent>, String> {
         let (user, container) = (&self.users[self.containers[by].user], &mut self.containers[by]);
         let mut sent = Vec::new();
         for item in items(&call.one.request) {

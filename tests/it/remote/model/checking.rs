@@ -103,6 +103,7 @@ impl World {
             let mut outbox = Outbox::open(&container.state).expect("the ledger is there");
             outbox.release(None).expect("the ledger can be written");
             drop(outbox);
+            self.count(index);
             self.send(index, &Send::plainly(index))?;
             if self.containers[index].has_doubts {
                 self.verify(index)?;

@@ -25,7 +25,9 @@ use world::World;
 fn tell(story: &[Action]) -> Result<BTreeMap<String, usize>, String> {
     let mut world = World::new();
     let told = |number: usize, what: String, world: &World| {
-        format!("after action {number}: {what}\nlog:\n{}", world.log.text())
+        let text = world.log.text();
+        let log: Vec<&str> = text.lines().filter(|line| line.contains(" tallyd::")).collect();
+        format!("after action {number}: {what}\nlog:\n{}", log.join("\n"))
     };
     for (number, action) in story.iter().enumerate() {
         world.act(action).map_err(|what| told(number, what, &world))?;

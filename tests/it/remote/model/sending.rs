@@ -131,7 +131,8 @@ pub(super) struct Account {
 impl World {
     pub(super) fn send(&mut self, by: usize, send: &Send) -> Outcome {
         self.ready(by);
-        if send.reads {
+        if !send.lines.is_empty() {
+            self.write(&send.lines);
             self.count(by);
         }
         let container = &self.containers[by];
@@ -214,13 +215,14 @@ impl World {
             let is_failed_last = position + 1 == seen.len() && seeing.is_failed;
             let is_answered = trouble.is_none() && !is_failed_last;
             let call = Call { one, trouble, frozen: &frozen, is_answered, is_first: upserts == 0 };
-            self.go_through_call(by, &call, &mut account)?;
+            let sent = self.what_is_sent(by, &call, &mut account)?;
             if upserts == 0 {
                 self.freeze_the_known(by, seeing, &account.sent);
             }
             if send.killed_at == Some(upserts) {
                 account.at_death = Some(self.containers[by].counted.clone());
             }
+            self.go_through_answer(by, &call, &sent, &mut account)?;
             if upserts == 0 && !send.meanwhile.is_empty() {
                 self.logs.add(&send.meanwhile);
                 self.containers[by].counted.read(&self.logs);

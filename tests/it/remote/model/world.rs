@@ -188,7 +188,7 @@ impl World {
     }
 
     /// Lines are written, and nobody has read them yet.
-    fn write(&mut self, lines: &[Line]) {
+    pub(super) fn write(&mut self, lines: &[Line]) {
         lines::write(&self.projects(), lines);
         self.logs.add(lines);
     }
