@@ -314,7 +314,8 @@ fn held_of_old(all: &[&Running]) -> Held {
     let started = all.iter().map(|one| one.started).min().expect("one at least");
     let latest =
         all.iter().max_by_key(|one| (one.totals.counters[MESSAGES], &one.model)).expect("one at least");
-    let line = format!("0|{}|{}||{}||{}", reached.text(), instant(minute(started)), latest.model, ending(&reached));
+    let line =
+        format!("0|{}|{}||{}||{}", reached.text(), instant(minute(started)), latest.model, ending(&reached));
     let running = days.iter().map(|(day, said)| format!("{day}|{}", said.text())).collect();
     Held { line, cells, running }
 }

@@ -35,6 +35,8 @@ pub(super) enum Action {
     Restore,
     /// A container holds the server against its ledger and sends what is missing.
     Verify(usize),
+    /// A parked session that has changed is left alone for a while: this is longer.
+    Wait,
     /// A container gets other prices and the next revision.
     Raise(usize),
 }
@@ -71,10 +73,12 @@ fn line() -> impl Strategy<Value = Line> {
     let message = prop_oneof![12 => 0..SPOILING, 1 => Just(SPOILING)];
     let session = prop_oneof![9 => 0..LONG, 1 => Just(LONG)];
     let forked_from = prop_oneof![5 => Just(None), 1 => (0..SESSIONS - 1).prop_map(Some)];
-    (message, session, 0_u8..3, 0_u8..3, forked_from).prop_map(|(message, session, step, day, forked_from)| {
-        debug_assert!(message < MESSAGES);
-        Line { message, session, step, day, forked_from }
-    })
+    (message, session, 0_u8..3, 0_u8..3, forked_from).prop_map(
+        |(message, session, step, day, forked_from)| {
+            debug_assert!(message < MESSAGES);
+            Line { message, session, step, day, forked_from }
+        },
+    )
 }
 
 fn trouble() -> impl Strategy<Value = Trouble> {
@@ -89,10 +93,10 @@ fn trouble() -> impl Strategy<Value = Trouble> {
 
 fn send() -> impl Strategy<Value = Send> {
     let lines = prop::collection::vec(line(), 0..4);
-    let check = prop::option::weighted(0.1, trouble());
-    let calls = prop::collection::vec(prop::option::weighted(0.7, trouble()), 0..4);
+    let check = prop::option::weighted(0.15, trouble());
+    let calls = prop::collection::vec(prop::option::weighted(0.75, trouble()), 0..4);
     let meanwhile = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(line(), 1..3)];
-    let killed_at = prop::option::weighted(0.2, 0_usize..2);
+    let killed_at = prop::option::weighted(0.3, prop_oneof![3 => Just(0_usize), 1 => Just(1)]);
     (0_usize..3, lines, check, calls, prop::bool::weighted(0.2), meanwhile, killed_at).prop_map(
         |(by, lines, check, calls, goes_on, meanwhile, killed_at)| Send {
             by,
@@ -117,12 +121,13 @@ fn action() -> impl Strategy<Value = Action> {
         1 => one().prop_map(Action::Save),
         1 => one().prop_map(Action::Return),
         1 => one().prop_map(Action::Clone),
+        1 => Just(Action::Wait),
         1 => Just(Action::Add),
         1 => one().prop_map(Action::Lose),
         2 => (one(), 0_usize..2).prop_map(|(of, user)| Action::SetUser { of, user }),
         2 => (one(), any::<bool>()).prop_map(|(of, is_everything)| Action::Reassign { of, is_everything }),
         1 => Just(Action::BackUp),
-        2 => Just(Action::Restore),
+        1 => Just(Action::Restore),
         2 => one().prop_map(Action::Verify),
         1 => one().prop_map(Action::Raise),
     ]

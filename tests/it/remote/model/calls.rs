@@ -1,7 +1,6 @@
 //! One call that sends, as it went over the line: what it may say, what the server has by it, and what tallyd
 //! may take from its answer.
 
-use super::counted::Counted;
 use super::lines::LONG;
 use super::sending::Account;
 use super::server::read_item;
@@ -10,15 +9,15 @@ use super::world::{Outcome, World};
 use crate::remote::contract::value::Value;
 use crate::remote::gateway::Seen;
 
+/// Messages with their days.
+pub(super) type Messages = Vec<(u8, String)>;
+
 /// A call that sends.
 pub(super) struct Call<'a> {
     pub(super) one: &'a Seen,
     pub(super) trouble: Option<Trouble>,
-    /// What was counted when sending began.
-    pub(super) frozen: &'a Counted,
     /// Nothing came between the server's answer and tallyd.
     pub(super) is_answered: bool,
-    pub(super) is_first: bool,
 }
 
 /// What a call says of a session.
@@ -26,7 +25,7 @@ pub(super) struct Sent {
     session: u8,
     value: Value,
     /// The messages that the value is made of, and their days.
-    messages: Vec<(u8, String)>,
+    messages: Messages,
 }
 
 impl Sent {
@@ -73,16 +72,17 @@ impl World {
         let mut sent = Vec::new();
         for item in items(&call.one.request) {
             let (told, session, value) = read_item(&item);
-            let is_new = account.sent.insert(session);
-            let source = if call.is_first || !is_new { call.frozen } else { &container.counted };
-            let expected = source.value(session, container.revision);
-            if told != *user || Some(&value) != expected.as_ref() || !source.is_own(session) {
+            // In smaller parts the same value is sent again.
+            let (expected, messages) = account.sent.entry(session).or_insert_with(|| {
+                let expected = container.counted.value(session, container.revision);
+                let messages = container.counted.places(session).collect();
+                container.counted.offer(session);
+                (expected, messages)
+            });
+            if told != *user || Some(&value) != expected.as_ref() || !container.counted.is_own(session) {
                 return Err(format!("sent of session {session}: {value:#?}\nexpected: {expected:#?}"));
             }
-            sent.push(Sent { session, value, messages: source.places(session).collect() });
-            if is_new {
-                container.counted.offer(session);
-            }
+            sent.push(Sent { session, value, messages: messages.clone() });
         }
         Ok(sent)
     }

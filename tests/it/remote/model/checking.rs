@@ -4,15 +4,11 @@
 use super::action::Send;
 use super::lines::session_of;
 use super::sending::{Account, is_upsert, waiting};
-use crate::remote::contract::value::MESSAGES;
 use super::world::{Outcome, USERS, World};
+use crate::remote::contract::value::MESSAGES;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 use tallyd::ledger::Outbox;
 use tallyd::publish::Drained;
-
-/// Longer than a parked session that has changed is left alone.
-const LONG_ENOUGH: Duration = Duration::from_mins(16);
 
 impl World {
     pub(super) fn after_sending(
@@ -85,7 +81,9 @@ impl World {
             let owner = container.counted.owner.ok_or("it has arrived, and there is no owner")?;
             let best = self.server.best(owner, session);
             if best.is_none_or(|best| best.rank() < value.rank()) {
-                return Err(format!("container {index} takes session {session} for arrived: {value:#?}\n{best:#?}"));
+                return Err(format!(
+                    "container {index} takes session {session} for arrived: {value:#?}\n{best:#?}"
+                ));
             }
         }
         Ok(())
@@ -93,7 +91,13 @@ impl World {
 
     /// Nothing goes wrong any more, and everybody sends until nothing waits.
     pub(super) fn settle(&mut self) -> Outcome {
-        self.wait(LONG_ENOUGH);
+        let counted = || self.containers.iter().map(|container| &container.counted);
+        let (kept, moved): (usize, usize) =
+            (counted().map(|one| one.kept_in_place).sum(), counted().map(|one| one.moved).sum());
+        for (what, count) in [("kept where it was offered", kept), ("moved before it was offered", moved)] {
+            *self.met.entry(what.to_owned()).or_default() += count;
+        }
+        self.wait();
         for index in 0..self.containers.len() {
             self.ready(index);
             let container = &mut self.containers[index];
@@ -125,8 +129,12 @@ impl World {
             return Err(format!("container {index} still sends"));
         }
         let container = &self.containers[index];
-        let own: Vec<u8> =
-            container.counted.sessions().into_iter().filter(|session| container.counted.is_own(*session)).collect();
+        let own: Vec<u8> = container
+            .counted
+            .sessions()
+            .into_iter()
+            .filter(|session| container.counted.is_own(*session))
+            .collect();
         let parked: BTreeSet<u8> = waiting(&container.state).into_keys().collect();
         let poison: BTreeSet<u8> =
             own.iter().copied().filter(|session| container.counted.is_poison(*session)).collect();
@@ -134,7 +142,8 @@ impl World {
             return Err(format!("container {index} keeps {parked:?}, poison is {poison:?}"));
         }
         for session in own.iter().filter(|session| !poison.contains(session)) {
-            let value = container.counted.value(*session, container.revision).ok_or("a session has a value")?;
+            let value =
+                container.counted.value(*session, container.revision).ok_or("a session has a value")?;
             let best = container.counted.owner.and_then(|owner| self.server.best(owner, *session));
             if best.is_none_or(|best| best.rank() < value.rank()) {
                 return Err(format!("container {index}: session {session} is not there"));
@@ -145,7 +154,8 @@ impl World {
 
     /// Messages are counted once each, where nobody ever said that one is in two places.
     fn check_nothing_twice(&mut self, user: usize) -> Outcome {
-        let messages: i64 = self.server.of_user(user).map(|(_, value)| value.totals().counters[MESSAGES]).sum();
+        let messages: i64 =
+            self.server.of_user(user).map(|(_, value)| value.totals().counters[MESSAGES]).sum();
         let told: Vec<usize> =
             self.places.iter().filter(|(key, _)| key.0 == user).map(|(_, places)| places.len()).collect();
         let (distinct, places) = (told.len(), told.iter().sum::<usize>());
@@ -154,7 +164,9 @@ impl World {
         }
         let most = i64::try_from(places).expect("small");
         if messages > most {
-            return Err(format!("user {user} is billed for {messages} messages of {distinct} in {places} places"));
+            return Err(format!(
+                "user {user} is billed for {messages} messages of {distinct} in {places} places"
+            ));
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ impl Counted {
             let cursor = self.cursors.entry(file).or_default();
             for line in &lines[*cursor..] {
                 touched.insert(line.message);
-                merge(&mut self.responses, line, self.passes);
+                merge(&mut self.responses, *line, self.passes);
             }
             *cursor = lines.len();
         }
@@ -158,7 +158,7 @@ pub(super) fn number(revision: u32) -> i64 {
     i64::try_from(Revision::new(1, revision, 0).number()).expect("small")
 }
 
-fn merge(responses: &mut BTreeMap<u8, Response>, line: &Line, pass: u64) {
+fn merge(responses: &mut BTreeMap<u8, Response>, line: Line, pass: u64) {
     let (at, is_final) = (line.at(), line.step > 0);
     let payer = match line.forked_from {
         Some(from) => (true, at, from),

@@ -111,11 +111,11 @@ pub(super) fn usage(message: u8, step: u8, is_final: bool, revision: u32) -> Usa
 
 impl Line {
     /// A copy has the time of its original: it depends on the message and the day alone.
-    pub(super) fn at(&self) -> i64 {
+    pub(super) fn at(self) -> i64 {
         FIRST + i64::from(self.day) * DAY + i64::from(self.message) * 7 * 60_000
     }
 
-    fn text(&self) -> String {
+    fn text(self) -> String {
         let ([input, output, short, long, read], searches) = tokens(self.message, self.step);
         let stop = if self.step == 0 { "null" } else { "\"end_turn\"" };
         let forked = self.forked_from.map_or(String::new(), |from| {

@@ -2,11 +2,13 @@
 //! what tallyd made of it is held against what it had to make of it.
 
 use super::action::Send;
-use super::calls::Call;
+use super::calls::{Call, Messages};
 use super::counted::Counted;
 use super::lines::{self, session_of};
+use super::server::Rows;
 use super::trouble::{Meaning, Trouble};
 use super::world::{Outcome, World, copy, take_in};
+use crate::remote::contract::value::Value;
 use crate::remote::faults::{Arrival, Fault};
 use crate::remote::gateway::Seen;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,9 +51,11 @@ pub(super) struct Noted {
     troubles: BTreeMap<usize, Trouble>,
     checks: usize,
     upserts: usize,
+    /// What was wrong with the tables when a call arrived.
+    wrong: Option<String>,
     /// What waited when the first call arrived, before anything was written.
     at_first: Option<Waiting>,
-    }
+}
 
 /// What is to happen while a container sends.
 struct Staging {
@@ -60,6 +64,7 @@ struct Staging {
     state: PathBuf,
     copy: PathBuf,
     revision: u32,
+    watch: Arc<Mutex<Rows>>,
     noted: Arc<Mutex<Noted>>,
 }
 
@@ -67,6 +72,8 @@ impl Staging {
     /// A call arrives; nothing has been done about it.
     fn meet(&self, arrival: &Arrival) -> Option<Fault> {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let wrong = self.watch.lock().unwrap_or_else(PoisonError::into_inner).days_are_sums().err();
+        noted.wrong = noted.wrong.take().or(wrong);
         let trouble = if is_check(&arrival.request.path) {
             noted.checks += 1;
             self.send.check.filter(|trouble| noted.checks == 1 && trouble.meaning_of_check().is_some())
@@ -124,8 +131,8 @@ pub(super) struct Account {
     pub(super) last: Option<Meaning>,
     /// Rows that had to be written, with their days.
     pub(super) changed: BTreeMap<(usize, u8), BTreeSet<String>>,
-    /// Sessions that were sent.
-    pub(super) sent: BTreeSet<u8>,
+    /// What was sent: the value of each session, and the messages in it with their days.
+    pub(super) sent: BTreeMap<u8, (Option<Value>, Messages)>,
 }
 
 impl World {
@@ -146,10 +153,12 @@ impl World {
             state,
             copy: self.folder.path().join("copy"),
             revision,
+            watch: Arc::clone(&self.watch),
             noted: Arc::clone(&noted),
         };
         self.gateway.plan(Box::new(move |arrival| staging.meet(arrival)));
-        let is_patient = !send.check.iter().chain(send.calls.iter().flatten()).any(|trouble| trouble.is_slow());
+        let is_patient =
+            !send.check.iter().chain(send.calls.iter().flatten()).any(|trouble| trouble.is_slow());
         let mut publisher = self.take_publisher(by, is_patient);
         self.containers[by].counted.begun = Some(revision);
         let drained = self.log.block_on(publisher.drain(None));
@@ -159,14 +168,20 @@ impl World {
         if noted.upserts == 0 && !send.meanwhile.is_empty() {
             lines::write(&self.projects(), &send.meanwhile);
         }
+        noted.wrong.clone().map_or(Ok(()), Err)?;
         if is_foreign {
             self.logs.add(&send.meanwhile);
             self.meet("a foreign ledger");
             return foreign_is_refused(&drained, &seen).and_then(|()| self.check_after(&BTreeMap::new()));
         }
-        let account = self.go_through(by, send, &seen, &Seeing { noted, before: &before, is_failed: drained.obstacle.is_some() })?;
+        let account = self.go_through(
+            by,
+            send,
+            &seen,
+            &Seeing { noted, before: &before, is_failed: drained.obstacle.is_some() },
+        )?;
         told(&drained, account.last, is_patient)?;
-        check_left_alone(&before, &account.sent)?;
+        check_left_alone(&before, &account)?;
         self.after_sending(by, send, &account, &drained)?;
         if let Some(at_death) = account.at_death {
             let state = self.new_folder();
@@ -194,8 +209,7 @@ impl World {
         seeing: &Seeing,
     ) -> Result<Account, String> {
         let mut account =
-            Account { at_death: None, last: None, changed: BTreeMap::new(), sent: BTreeSet::new() };
-        let frozen = self.containers[by].counted.clone();
+            Account { at_death: None, last: None, changed: BTreeMap::new(), sent: BTreeMap::new() };
         let mut upserts = 0;
         for (position, (number, one)) in seen.iter().enumerate() {
             if account.last.is_some_and(|last| last != Meaning::Refused) {
@@ -204,6 +218,7 @@ impl World {
             let trouble = seeing.noted.troubles.get(number).copied();
             if let Some(trouble) = trouble {
                 self.meet(&trouble.name());
+                self.meet("a trouble");
             }
             if is_check(&one.request.path) {
                 account.last = trouble.and_then(Trouble::meaning_of_check);
@@ -214,15 +229,15 @@ impl World {
             }
             let is_failed_last = position + 1 == seen.len() && seeing.is_failed;
             let is_answered = trouble.is_none() && !is_failed_last;
-            let call = Call { one, trouble, frozen: &frozen, is_answered, is_first: upserts == 0 };
-            let sent = self.what_is_sent(by, &call, &mut account)?;
+            let call = Call { one, trouble, is_answered };
+            let said = self.what_is_sent(by, &call, &mut account)?;
             if upserts == 0 {
-                self.freeze_the_known(by, seeing, &account.sent);
+                self.freeze_the_known(by, seeing, &account);
             }
             if send.killed_at == Some(upserts) {
                 account.at_death = Some(self.containers[by].counted.clone());
             }
-            self.go_through_answer(by, &call, &sent, &mut account)?;
+            self.go_through_answer(by, &call, &said, &mut account)?;
             if upserts == 0 && !send.meanwhile.is_empty() {
                 self.logs.add(&send.meanwhile);
                 self.containers[by].counted.read(&self.logs);
@@ -231,7 +246,7 @@ impl World {
             upserts += 1;
         }
         if upserts == 0 {
-            self.freeze_the_known(by, seeing, &account.sent);
+            self.freeze_the_known(by, seeing, &account);
             self.logs.add(&send.meanwhile);
         }
         Ok(account)
@@ -239,10 +254,10 @@ impl World {
 
     /// What waited, was not sent and waits no more was known to have arrived. It was about to be sent all the
     /// same.
-    fn freeze_the_known(&mut self, by: usize, seeing: &Seeing, sent: &BTreeSet<u8>) {
+    fn freeze_the_known(&mut self, by: usize, seeing: &Seeing, account: &Account) {
         let container = &mut self.containers[by];
         let now = seeing.noted.at_first.clone().unwrap_or_else(|| waiting(&container.state));
-        for session in seeing.before.keys().filter(|session| !sent.contains(session)) {
+        for session in seeing.before.keys().filter(|session| !account.sent.contains_key(session)) {
             if !now.contains_key(session) {
                 container.counted.offer(*session);
             }
@@ -251,9 +266,10 @@ impl World {
 }
 
 /// What was not sent again although it was parked and has not changed.
-fn check_left_alone(before: &Waiting, sent: &BTreeSet<u8>) -> Outcome {
-    let is_parked = |session: &&u8| before.get(session).is_some_and(|(stamp, parked)| *parked == Some(*stamp));
-    match sent.iter().find(is_parked) {
+fn check_left_alone(before: &Waiting, account: &Account) -> Outcome {
+    let is_parked =
+        |session: &&u8| before.get(session).is_some_and(|(stamp, parked)| *parked == Some(*stamp));
+    match account.sent.keys().find(is_parked) {
         Some(session) => Err(format!("session {session} was parked, has not changed and was sent")),
         None => Ok(()),
     }

@@ -10,6 +10,7 @@ use postgres::Client;
 use rust_decimal::Decimal;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
 const TABLES: [&str; 3] = ["token_usage_sessions", "token_usage_session_days", "token_usage_daily"];
 
@@ -105,7 +106,9 @@ impl Rows {
              where user_id = any ($1::text[]::uuid[])
            union all select 'd', user_id, '', usage_date::text, xmin::text from token_usage_daily
              where user_id = any ($1::text[]::uuid[])";
-        let query = format!("select concat_ws(' ', a, b, c, left(d, 10)) || md5(d), e from ({query}) as q (a, b, c, d, e)");
+        let query = format!(
+            "select concat_ws(' ', a, b, c, left(d, 10)) || md5(d), e from ({query}) as q (a, b, c, d, e)"
+        );
         let rows = self.client.query(&query, &[&self.users]).expect("rows can be read");
         rows.iter().map(|row| (row.get(0), row.get(1))).collect()
     }
@@ -127,14 +130,15 @@ impl Rows {
                 return Err(format!("written without a reason: {key}"));
             }
         }
-        for ((user, session), _) in changed {
+        for (user, session) in changed.keys() {
             let row = format!("s {} {}", self.users[*user], session_name(*session));
             if !written.iter().any(|key| key.starts_with(&row)) {
                 return Err(format!("not written: {row}"));
             }
         }
         let is_touched = |user: &String| written.iter().any(|key| key.contains(user.as_str()));
-        let touched: Vec<usize> = (0..self.users.len()).filter(|user| is_touched(&self.users[*user])).collect();
+        let touched: Vec<usize> =
+            (0..self.users.len()).filter(|user| is_touched(&self.users[*user])).collect();
         touched.into_iter().try_for_each(|user| self.compare(server, user))
     }
 
@@ -148,7 +152,10 @@ impl Rows {
     pub(super) fn compare(&mut self, server: &Server, user: usize) -> Result<(), String> {
         let (found, expected) = (stored_by(&mut self.client, &self.users[user]), server.rows(user));
         if found != expected {
-            return Err(format!("user {user} is not what was committed:\n{}", differences(&found, &expected)));
+            return Err(format!(
+                "user {user} is not what was committed:\n{}",
+                differences(&found, &expected)
+            ));
         }
         self.days_are_sums()
     }
@@ -178,7 +185,8 @@ impl Rows {
         let mut sql = "begin;".to_owned();
         for table in TABLES {
             let columns = self.columns(table);
-            sql += &format!(
+            let _ = write!(
+                sql,
                 "delete from public.{table} where user_id::text in ({});
                  insert into public.{table} ({columns}) select {columns} from pg_temp.saved_{table};",
                 self.quoted()

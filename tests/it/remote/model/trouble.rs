@@ -92,7 +92,7 @@ impl Trouble {
                     Passes(_) => "passes",
                     Refused => "refused",
                 };
-                format!("{status} {kind}{}", if done { " when done" } else { "" })
+                format!("{number}: {status} {kind}{}", if done { " when done" } else { "" })
             }
             other => format!("{other:?}"),
         }
@@ -188,8 +188,6 @@ fn made_up(kind: &str, request: &Request) -> String {
             None => json!({ "status": "accepted" }).to_string(),
         };
     }
-    let item = |(index, session): (usize, Json)| {
-        json!({ "index": index, "session_id": session, "status": "accepted" })
-    };
+    let item = |(index, session): (usize, Json)| json!({ "index": index, "session_id": session, "status": "accepted" });
     json!({ "results": sessions.into_iter().enumerate().map(item).collect::<Vec<_>>() }).to_string()
 }

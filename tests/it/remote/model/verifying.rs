@@ -4,7 +4,8 @@
 use super::action::Send;
 use super::sending::{Noted, Seeing, is_upsert, waiting};
 use super::world::{Outcome, World};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::remote::contract::value::Value;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tallyd::publish::{Obstacle, Verified};
 
@@ -41,48 +42,39 @@ impl World {
         let lacks = |session: &u8| {
             let value = container.counted.value(*session, container.revision);
             let best = self.server.best(container.user, *session);
-            container.counted.is_own(*session) && best.map(|best| best.rank()) < value.map(|value| value.rank())
+            container.counted.is_own(*session) && best.map(Value::rank) < value.as_ref().map(Value::rank)
         };
         container.counted.sessions().into_iter().filter(lacks).collect()
     }
 
     fn check_verified(&mut self, by: usize, verified: &Verified, lacking: &BTreeSet<u8>) -> Outcome {
-        let container = &self.containers[by];
+        let (container, still) = (&self.containers[by], self.lacking(by));
         let counted = &container.counted;
         let own: BTreeSet<u8> =
             counted.sessions().into_iter().filter(|session| counted.is_own(*session)).collect();
-        let poison = own.iter().filter(|session| counted.is_poison(**session)).count();
-        let equal = |session: &&u8| {
-            counted.value(**session, container.revision).as_ref() == self.server.best(container.user, **session)
+        let is_equal = |session: &&u8| {
+            let value = counted.value(**session, container.revision);
+            value.as_ref() == self.server.best(container.user, **session)
         };
-        let healthy = lacking.iter().filter(|session| !counted.is_poison(**session)).count();
-        let theirs: BTreeMap<u8, _> = self.server.of_user(container.user).collect();
+        let equal = own.iter().filter(is_equal).count();
+        let theirs = self.server.of_user(container.user);
         let expected = Verified {
             sessions: own.len(),
-            equal: own.iter().filter(equal).count(),
-            refilled: healthy,
-            lacking: 0,
-            ahead: 0,
+            equal,
+            refilled: lacking.difference(&still).count(),
+            lacking: still.len(),
+            ahead: own.len() - equal - still.len(),
             damaged: 0,
-            unknown: theirs.keys().filter(|session| !own.contains(session)).count(),
+            unknown: theirs.filter(|(session, _)| !own.contains(session)).count(),
             damaged_days: Vec::new(),
         };
-        let behind = own.iter().filter(|session| {
-            let value = counted.value(**session, container.revision);
-            theirs.get(session).map(|best| best.rank()) < value.map(|value| value.rank())
-        });
-        let lacking = behind.count();
-        let ahead = own.len() - expected.equal - lacking;
-        let expected = Verified { lacking, ahead, ..expected };
-        if healthy > 0 {
+        let parked = waiting(&container.state);
+        if *verified != expected || !still.iter().all(|session| parked.contains_key(session)) {
+            return Err(format!("verified {verified:?}, expected {expected:?}, {still:?} of {parked:?}"));
+        }
+        if expected.refilled > 0 {
             self.meet("a server refilled");
         }
-        let found = Verified { refilled: verified.refilled, ..expected.clone() };
-        // A poisoned session that the server has an older value of is neither: it is not counted as refilled.
-        if *verified == found && verified.refilled == expected.refilled && lacking <= poison {
-            Ok(())
-        } else {
-            Err(format!("verified {verified:?}, expected {expected:?}"))
-        }
+        Ok(())
     }
 }

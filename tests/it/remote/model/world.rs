@@ -12,8 +12,8 @@ use crate::remote::{Database, Stack};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tallyd::collect::{CollectOptions, Collector, TablePricing};
 use tallyd::domain::{Clock, Destination, Revision, UnixMillis, UserId};
@@ -56,7 +56,6 @@ pub(super) struct Container {
     pub(super) is_fresh: bool,
     /// The server was restored since the ledger was last held against it.
     pub(super) has_doubts: bool,
-    saved: Option<(PathBuf, Counted)>,
 }
 
 /// Everything of a story.
@@ -75,8 +74,12 @@ pub(super) struct World {
     pub(super) places: BTreeMap<(usize, u8), BTreeSet<(u8, String)>>,
     /// What happened, and how often.
     pub(super) met: BTreeMap<String, usize>,
-    backup: Option<Server>,
-    pub(super) was_restored: bool,
+    /// Looks at the tables while calls are under way.
+    pub(super) watch: Arc<Mutex<Rows>>,
+    backup: Server,
+    was_restored: bool,
+    /// A ledger that was put aside.
+    saved: Option<(PathBuf, Counted)>,
     folders: usize,
 }
 
@@ -86,13 +89,18 @@ impl World {
         let users: Vec<String> = (0..=USERS).map(|_| database.new_user()).collect();
         let mut server = Server::default();
         put_bystander(&database, &users[USERS], &mut server);
-        let folder = TempDir::new().expect("a folder can be made");
+        let folder = folder();
         fs::create_dir_all(folder.path().join("projects/p")).expect("a folder can be made");
+        let watch = Arc::new(Mutex::new(Rows::new(&database, users.clone())));
+        let mut rows = Rows::new(&database, users.clone());
+        rows.back_up();
         let mut world = Self {
             gateway: Gateway::start(&database),
             folder,
-            rows: Rows::new(&database, users.clone()),
+            rows,
+            watch,
             users,
+            backup: server.clone(),
             server,
             logs: Logs::default(),
             containers: Vec::new(),
@@ -101,8 +109,8 @@ impl World {
             log: Log::default(),
             places: BTreeMap::new(),
             met: BTreeMap::new(),
-            backup: None,
             was_restored: false,
+            saved: None,
             folders: 0,
         };
         world.add(None);
@@ -117,9 +125,9 @@ impl World {
         *self.met.entry(what.to_owned()).or_default() += 1;
     }
 
-    /// Time goes by.
-    pub(super) fn wait(&self, time: Duration) {
-        self.time.0.fetch_add(i64::try_from(time.as_millis()).expect("fits"), Ordering::Relaxed);
+    /// Longer than a parked session that has changed is left alone.
+    pub(super) fn wait(&self) {
+        self.time.0.fetch_add(16 * 60_000, Ordering::Relaxed);
     }
 
     pub(super) fn destination(&self, user: usize) -> Destination {
@@ -147,7 +155,10 @@ impl World {
             Action::Verify(number) => return self.verify(self.index(*number)),
             Action::Count(number) => self.count(self.index(*number)),
             Action::Restart(number) => self.restart(self.index(*number)),
-            Action::Save(number) => self.save(self.index(*number)),
+            Action::Save(number) => {
+                let of = self.ready(*number);
+                self.save(of);
+            }
             Action::Return(number) => self.bring_back(self.index(*number)),
             Action::Clone(number) => {
                 let from = self.ready(*number);
@@ -164,9 +175,10 @@ impl World {
                 let of = self.ready(*of);
                 return self.reassign(of, *is_everything);
             }
+            Action::Wait => self.wait(),
             Action::BackUp => {
                 self.rows.back_up();
-                self.backup = Some(self.server.clone());
+                self.backup = self.server.clone();
             }
             Action::Restore => self.restore_server(),
             Action::Raise(number) => {
@@ -235,7 +247,6 @@ impl World {
             is_patient: true,
             is_fresh: true,
             has_doubts,
-            saved: None,
         };
         self.containers.truncate(MOST - 1);
         self.containers.push(container);
@@ -243,19 +254,18 @@ impl World {
 
     fn save(&mut self, index: usize) {
         let folder = self.new_folder();
-        let container = &mut self.containers[index];
+        let container = &self.containers[index];
         copy(&container.state, &folder);
-        container.saved = Some((folder, container.counted.clone()));
+        self.saved = Some((folder, container.counted.clone()));
     }
 
     fn bring_back(&mut self, index: usize) {
+        let Some((folder, counted)) = self.saved.clone() else { return };
         let state = self.new_folder();
-        let was_restored = self.was_restored;
+        copy(&folder, &state);
         let container = &mut self.containers[index];
-        let Some((folder, counted)) = &container.saved else { return };
-        copy(folder, &state);
         // What it was told of may be from before the server was restored.
-        (container.counted, container.has_doubts) = (counted.clone(), was_restored);
+        (container.counted, container.has_doubts) = (counted, self.was_restored);
         self.go_on_with(index, state);
         self.meet("an older ledger");
     }
@@ -293,12 +303,10 @@ impl World {
     }
 
     fn restore_server(&mut self) {
-        let Some(backup) = self.backup.clone() else { return };
         self.rows.restore();
-        self.server = backup;
+        self.server = self.backup.clone();
         self.was_restored = true;
         self.containers.iter_mut().for_each(|container| container.has_doubts = true);
-        self.meet("a server restored");
     }
 
     /// The publisher of a container; made where its process has none.
@@ -318,6 +326,11 @@ impl World {
             Publisher::new(outbox, options, revision, prices, Box::new(self.time.clone()))
         })
     }
+}
+
+/// In memory where there is such a place: a story writes its ledgers to the disk thousands of times.
+fn folder() -> TempDir {
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).expect("a folder can be made")
 }
 
 /// A process takes in what is new in the logs, under the prices of a revision.
