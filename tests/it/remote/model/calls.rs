@@ -54,6 +54,9 @@ impl World {
             self.is_committed(by, call, sent, account);
         }
         let refused = (expected == Some(400)).then_some(Meaning::Refused);
+        if refused.is_some() {
+            self.meet("a call refused");
+        }
         account.last = call.trouble.map_or(refused, |trouble| trouble.meaning(&call.one.request));
         if let ([one], Some(Meaning::Refused)) = (sent, account.last) {
             self.containers[by].counted.blamed.insert(one.session);

@@ -121,9 +121,10 @@ impl World {
         (0..USERS).try_for_each(|user| self.check_nothing_twice(user))
     }
 
-    /// Everything of a ledger is there but what the server cannot take, and nothing is sent any more.
+    /// Everything of a ledger is there but what the server cannot take, and a new process sends nothing.
     fn check_end_of(&mut self, index: usize) -> Outcome {
         let calls = self.gateway.seen().len();
+        self.restart(index);
         self.send(index, &Send::plainly(index))?;
         if self.gateway.seen()[calls..].iter().any(|seen| is_upsert(&seen.request.path)) {
             return Err(format!("container {index} still sends"));

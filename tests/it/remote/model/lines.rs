@@ -16,7 +16,7 @@ pub(super) const MESSAGES: u8 = 10;
 pub(super) const SESSIONS: u8 = 5;
 /// The message whose model the database cannot store: it spoils the whole call that it is in.
 pub(super) const SPOILING: u8 = 9;
-/// The message whose model has a price from the second revision on.
+/// The message whose model has a price in later revisions only.
 const LATE: u8 = 8;
 /// The session whose id is longer than the 200 characters that the server takes.
 pub(super) const LONG: u8 = 4;
@@ -53,13 +53,18 @@ pub(super) fn model(message: u8) -> &'static str {
     }
 }
 
-/// Picodollars a token: input, output, 5-minute writes, 1-hour writes, reads. Each revision is dearer.
+/// Which prices a revision has: every other one has new prices, those between have new rules of counting.
+pub(super) fn prices(revision: u32) -> u32 {
+    revision / 2 + 1
+}
+
+/// Picodollars a token: input, output, 5-minute writes, 1-hour writes, reads. New prices are higher.
 fn rates(message: u8, revision: u32) -> Option<[i64; 5]> {
-    let times = |rates: [i64; 5]| rates.map(|rate| rate * i64::from(revision) * 1_000_000);
+    let times = |rates: [i64; 5]| rates.map(|rate| rate * i64::from(prices(revision)) * 1_000_000);
     match model(message) {
         "m-one" => Some(times([3, 15, 4, 6, 2])),
         "m-two" => Some(times([1, 5, 2, 3, 1])),
-        "m-late" if revision > 1 => Some(times([2, 10, 3, 4, 1])),
+        "m-late" if prices(revision) > 1 => Some(times([2, 10, 3, 4, 1])),
         _ => None,
     }
 }

@@ -160,7 +160,8 @@ impl World {
         let is_patient =
             !send.check.iter().chain(send.calls.iter().flatten()).any(|trouble| trouble.is_slow());
         let mut publisher = self.take_publisher(by, is_patient);
-        self.containers[by].counted.begun = Some(revision);
+        // Under another revision everything has changed.
+        let has_begun = self.containers[by].counted.begun.replace(revision) == Some(revision);
         let drained = self.log.block_on(publisher.drain(None));
         self.containers[by].publisher = Some(publisher);
         let seen = self.settled(calls);
@@ -181,7 +182,9 @@ impl World {
             &Seeing { noted, before: &before, is_failed: drained.obstacle.is_some() },
         )?;
         told(&drained, account.last, is_patient)?;
-        check_left_alone(&before, &account)?;
+        if has_begun {
+            check_left_alone(&before, &account)?;
+        }
         self.after_sending(by, send, &account, &drained)?;
         if let Some(at_death) = account.at_death {
             let state = self.new_folder();

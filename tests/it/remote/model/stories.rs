@@ -2,7 +2,7 @@
 //! whether the project is ready, once and for as long as it is asked; and what once went wrong.
 
 use super::action::{Action, Send};
-use super::lines::Line;
+use super::lines::{LONG, Line, SPOILING};
 use super::tell;
 use super::trouble::{NUMBER, Trouble};
 use std::collections::BTreeMap;
@@ -103,6 +103,13 @@ fn a_copy_that_turns_up_after_sending_moves_nothing() {
 fn a_ledger_that_is_lost_does_not_know_where_it_had_offered_a_message() {
     let story = [write(&[line(0, 1)]), send(), write(&[line(0, 0)]), Action::Lose(0), send()];
     happens(&story, "a message in two places");
+}
+
+#[test]
+fn what_was_refused_for_what_is_in_it_is_not_sent_again_by_a_new_process() {
+    let story = |refused| [write(&[line(0, 0), refused]), send(), Action::Restart(0), send()];
+    happens(&story(line(1, LONG)), "an item refused");
+    happens(&story(line(SPOILING, 1)), "a call refused");
 }
 
 /// Another user gets everything from the beginning, whatever the former one had acknowledged.

@@ -214,7 +214,7 @@ impl World {
         container.is_fresh = false;
     }
 
-    fn restart(&mut self, index: usize) {
+    pub(super) fn restart(&mut self, index: usize) {
         let container = &mut self.containers[index];
         (container.publisher, container.is_fresh) = (None, true);
     }
@@ -322,7 +322,7 @@ impl World {
             options.timeout = if is_patient { Duration::from_mins(1) } else { SHORT };
             let outbox = Outbox::open(&container.state).expect("the ledger is there");
             let revision = Revision::new(1, container.revision, 0);
-            let prices = format!("prices {}", container.revision);
+            let prices = format!("prices {}", lines::prices(container.revision));
             Publisher::new(outbox, options, revision, prices, Box::new(self.time.clone()))
         })
     }
