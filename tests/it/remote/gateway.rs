@@ -8,7 +8,7 @@ use super::gate::Gate;
 use super::http::{Request, Response, exchange};
 use super::stack::{Database, Stack};
 use std::collections::HashMap;
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -121,6 +121,25 @@ impl Gateway {
         state.seen.clone()
     }
 
+    /// Waits until everything is over that clients have begun, even what they no longer wait for, and returns
+    /// all requests. No client may be beginning anything.
+    pub(crate) fn wait_until_idle(&self) -> Vec<Seen> {
+        // Connections are taken in the order in which they were made: when this one is over, all before it
+        // are known.
+        let mut last = TcpStream::connect(self.address).expect("the gateway listens");
+        last.shutdown(Shutdown::Write).expect("a connection can be ended");
+        let answered = last.read(&mut [0]).expect("a connection ends");
+        assert_eq!(answered, 0, "nothing was asked");
+        // clock: a deadline for other threads.
+        let begun = Instant::now();
+        let mut state = self.shared.lock();
+        while !state.connections.is_empty() {
+            assert!(begun.elapsed() < DEADLINE, "still open: {:#?}", state.seen);
+            state = self.shared.wait(state, Duration::from_secs(1));
+        }
+        state.seen.clone()
+    }
+
     /// Closes the listener and every connection: new ones are refused.
     pub(crate) fn close(&mut self) {
         let Some(acceptor) = self.acceptor.take() else { return };
@@ -198,6 +217,7 @@ impl Shared {
                 let _ = shared.converse(&connection);
                 let _ = connection.shutdown(Shutdown::Both);
                 shared.lock().connections.remove(&number);
+                shared.changed.notify_all();
             });
         }
     }

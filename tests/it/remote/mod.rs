@@ -23,6 +23,7 @@ pub(crate) mod gateway;
 pub(crate) mod http;
 mod isolation;
 pub(crate) mod keys;
+mod model;
 mod published;
 mod publisher;
 mod stack;

@@ -169,7 +169,7 @@ fn told(error: &postgres::Error) -> String {
 }
 
 /// What differs, a line each.
-fn differences(found: &Kept, expected: &Kept) -> String {
+pub(in crate::remote) fn differences(found: &Kept, expected: &Kept) -> String {
     let pairs = [
         ("session", &found.sessions, &expected.sessions),
         ("cell", &found.cells, &expected.cells),
@@ -194,8 +194,8 @@ fn differences(found: &Kept, expected: &Kept) -> String {
     lines.join("\n")
 }
 
-/// The days whose row is not the sum of their cells.
-fn day_differences() -> String {
+/// The days of users ($1) whose row is not the sum of their cells.
+pub(in crate::remote) fn day_differences() -> String {
     let names: Vec<String> = COUNTERS.iter().map(|name| format!("daily_{name}")).collect();
     let sums: Vec<String> = COUNTERS.iter().map(|name| format!("sum({name})")).collect();
     format!(
@@ -218,10 +218,15 @@ const INSTANT: &str = r#"'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"#;
 
 /// What the database holds of a user.
 pub(super) fn stored(database: &Database, user: &str) -> Kept {
-    let names = COUNTERS.join(", ");
-    let daily: Vec<String> = COUNTERS.iter().map(|name| format!("daily_{name}")).collect();
     let mut client = database.owner();
     client.batch_execute("set timezone = 'UTC'").expect("a time zone");
+    stored_by(&mut client, user)
+}
+
+/// The same over a connection whose time zone is UTC.
+pub(in crate::remote) fn stored_by(client: &mut Client, user: &str) -> Kept {
+    let names = COUNTERS.join(", ");
+    let daily: Vec<String> = COUNTERS.iter().map(|name| format!("daily_{name}")).collect();
     let mut lines = |sql: &str| -> Vec<String> {
         let rows = client.query(sql, &[&user]).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         let mut lines: Vec<String> = rows.iter().map(|row| row.get(0)).collect();

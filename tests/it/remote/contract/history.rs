@@ -2,7 +2,7 @@
 //! order and grouping. Small numbers, so that values meet in every part of their rank.
 
 use super::value::{
-    CREATION, CREATION_1H, INCOMPLETE, Item, MESSAGES, OLD_COUNTERS, Running, Sent, Usage, Value, day,
+    CREATION, CREATION_1H, INCOMPLETE, Item, MESSAGES, OLD_COUNTERS, Running, Sent, Usage, Value, day, minute,
 };
 use crate::random::Random;
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ fn value(random: &mut Random) -> Value {
     for _ in 0..random.range(0, 6) {
         cells.insert((day(random.range(1, 8)), (*random.pick(&MODELS)).to_owned()), usage(random));
     }
-    let (started, latest) = (random.range(0, 9), random.range(10, 19));
+    let (started, latest) = (minute(random.range(0, 9)), minute(random.range(10, 19)));
     let model = (*random.pick(&MODELS)).to_owned();
     Value { revision: i64::try_from(random.range(1, 2)).expect("small"), started, latest, model, cells }
 }
@@ -46,7 +46,7 @@ fn value(random: &mut Random) -> Value {
 fn variant(random: &mut Random, of: &Value) -> Value {
     let mut value = of.clone();
     match random.range(0, 4) {
-        0 => value.latest += 1,
+        0 => value.latest += 60_000,
         1 => value.revision = 3 - value.revision,
         2 => {
             if let Some(cell) = value.cells.values_mut().next() {

@@ -2,7 +2,7 @@
 //! do what, what is refused and in which words, what an upgrade leaves. Knows nothing of tallyd itself: the
 //! values are made here and what they must add up to is computed here from the set of calls that committed.
 
-mod campaign;
+pub(in crate::remote) mod campaign;
 mod concurrent;
 mod defects;
 mod defects_of_rights;
@@ -12,7 +12,7 @@ mod refusals;
 mod rights;
 mod schema;
 mod upgrade;
-mod value;
+pub(in crate::remote) mod value;
 
 use super::http::Response;
 use super::keys::Role;

@@ -1,6 +1,7 @@
 //! Values of sessions as callers send them, and what must be kept of a set of them: the reference that the
 //! database is held against. Computed from the set alone; the order of the calls is not known here.
 
+use crate::truth::timestamp;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -8,7 +9,7 @@ use std::fmt::Write as _;
 use std::ops::AddAssign;
 
 /// The counters, in the order of the digest's canonical text.
-pub(super) const COUNTERS: [&str; 11] = [
+pub(in crate::remote) const COUNTERS: [&str; 11] = [
     "input_tokens",
     "output_tokens",
     "cache_creation_tokens",
@@ -22,21 +23,21 @@ pub(super) const COUNTERS: [&str; 11] = [
     "unpriced_tokens",
 ];
 /// Which of them make the total, and which decide a rank.
-pub(super) const IN_TOTAL: [usize; 4] = [0, 1, 2, 4];
-pub(super) const OUTPUT: usize = 1;
-pub(super) const CREATION: usize = 2;
-pub(super) const CREATION_1H: usize = 3;
-pub(super) const MESSAGES: usize = 6;
-pub(super) const INCOMPLETE: usize = 8;
-pub(super) const UNPRICED: usize = 9;
+pub(in crate::remote) const IN_TOTAL: [usize; 4] = [0, 1, 2, 4];
+pub(in crate::remote) const OUTPUT: usize = 1;
+pub(in crate::remote) const CREATION: usize = 2;
+pub(in crate::remote) const CREATION_1H: usize = 3;
+pub(in crate::remote) const MESSAGES: usize = 6;
+pub(in crate::remote) const INCOMPLETE: usize = 8;
+pub(in crate::remote) const UNPRICED: usize = 9;
 /// What an old caller counts.
-pub(super) const OLD_COUNTERS: [usize; 6] = [0, 1, 2, 4, 5, 6];
+pub(in crate::remote) const OLD_COUNTERS: [usize; 6] = [0, 1, 2, 4, 5, 6];
 
 /// Counters and the cost in picodollars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Usage {
-    pub(super) counters: [i64; 11],
-    pub(super) cost: i64,
+pub(in crate::remote) struct Usage {
+    pub(in crate::remote) counters: [i64; 11],
+    pub(in crate::remote) cost: i64,
 }
 
 impl AddAssign for Usage {
@@ -53,66 +54,69 @@ impl Usage {
         self.cost = both(self.cost, other.cost);
     }
 
-    pub(super) fn total_tokens(&self) -> i64 {
+    pub(in crate::remote) fn total_tokens(&self) -> i64 {
         IN_TOTAL.iter().map(|index| self.counters[*index]).sum()
     }
 
     /// All counters and the cost, as the canonical text and the queries write them.
-    pub(super) fn text(&self) -> String {
+    pub(in crate::remote) fn text(&self) -> String {
         let counters: Vec<String> = self.counters.iter().map(i64::to_string).collect();
         format!("{}|{}", counters.join("|"), dollars(self.cost))
     }
 }
 
 /// Picodollars with all their decimals.
-pub(super) fn dollars(cost: i64) -> String {
+pub(in crate::remote) fn dollars(cost: i64) -> String {
     format!("{}.{:012}", cost / 1_000_000_000_000, cost % 1_000_000_000_000)
 }
 
 /// A day of the month, and a minute of one hour.
-pub(super) fn day(number: u64) -> String {
+pub(in crate::remote) fn day(number: u64) -> String {
     format!("2026-11-{number:02}")
 }
 
-fn minute(number: u64) -> String {
-    format!("2026-11-01T10:{number:02}:00.123Z")
+/// A minute of the first of them, in milliseconds since 1970: 2026-11-01T10:00:00.123Z and later.
+pub(in crate::remote) fn minute(number: u64) -> i64 {
+    1_793_527_200_123 + i64::try_from(number).expect("small") * 60_000
 }
 
-fn instant(number: u64) -> String {
-    format!("2026-11-01T10:{number:02}:00.123000Z")
+/// As the canonical text and the queries write it.
+fn instant(at: i64) -> String {
+    timestamp(at).replace('Z', "000Z")
 }
 
 /// A value of revision 1 or later.
-#[derive(Clone, Debug)]
-pub(super) struct Value {
-    pub(super) revision: i64,
-    pub(super) started: u64,
-    pub(super) latest: u64,
-    pub(super) model: String,
-    pub(super) cells: BTreeMap<(String, String), Usage>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::remote) struct Value {
+    pub(in crate::remote) revision: i64,
+    /// Milliseconds since 1970.
+    pub(in crate::remote) started: i64,
+    pub(in crate::remote) latest: i64,
+    pub(in crate::remote) model: String,
+    pub(in crate::remote) cells: BTreeMap<(String, String), Usage>,
 }
 
 /// A value of an old caller: the session's running totals as of a day.
 #[derive(Clone, Debug)]
-pub(super) struct Running {
-    pub(super) day: String,
-    pub(super) totals: Usage,
-    pub(super) started: u64,
-    pub(super) model: String,
+pub(in crate::remote) struct Running {
+    pub(in crate::remote) day: String,
+    pub(in crate::remote) totals: Usage,
+    pub(in crate::remote) started: u64,
+    pub(in crate::remote) model: String,
 }
 
 /// What is sent of a session in one item.
 #[derive(Clone, Debug)]
-pub(super) enum Item {
+pub(in crate::remote) enum Item {
     New(Value),
     Old(Running),
 }
 
 /// An item of a session.
 #[derive(Clone, Debug)]
-pub(super) struct Sent {
-    pub(super) session: String,
-    pub(super) item: Item,
+pub(in crate::remote) struct Sent {
+    pub(in crate::remote) session: String,
+    pub(in crate::remote) item: Item,
 }
 
 fn sum<'a>(usages: impl Iterator<Item = &'a Usage>) -> Usage {
@@ -123,7 +127,7 @@ fn sum<'a>(usages: impl Iterator<Item = &'a Usage>) -> Usage {
 }
 
 impl Value {
-    pub(super) fn totals(&self) -> Usage {
+    pub(in crate::remote) fn totals(&self) -> Usage {
         sum(self.cells.values())
     }
 
@@ -144,18 +148,19 @@ impl Value {
         Sha256::digest(text.as_bytes()).to_vec()
     }
 
-    fn rank(&self) -> (i64, i64, i64, i64, i64, Vec<u8>) {
+    /// What decides which of two values of a session is kept.
+    pub(in crate::remote) fn rank(&self) -> (i64, i64, i64, i64, i64, Vec<u8>) {
         let totals = self.totals();
         let counters = totals.counters;
         let tokens = totals.total_tokens();
         (self.revision, counters[MESSAGES], counters[OUTPUT], tokens, -counters[INCOMPLETE], self.digest())
     }
 
-    fn json(&self, user: &str, session: &str) -> Json {
+    pub(in crate::remote) fn json(&self, user: &str, session: &str) -> Json {
         let mut data = counters(&self.totals(), "", "estimated_cost_usd");
         data.extend(object(json!({
             "user_id": user, "session_id": session, "revision": self.revision, "model_used": self.model,
-            "session_started_at": minute(self.started), "last_message_at": minute(self.latest),
+            "session_started_at": timestamp(self.started), "last_message_at": timestamp(self.latest),
         })));
         let cells = self.cells.iter().map(|((day, model), usage)| {
             let mut cell = counters(usage, "daily_", "daily_cost_usd");
@@ -195,7 +200,7 @@ impl Running {
             totals.into_iter().filter(|(_, count)| *count != json!(0)).collect();
         data.extend(object(json!({
             "user_id": user, "session_id": session, "model_used": self.model,
-            "session_started_at": minute(self.started),
+            "session_started_at": timestamp(minute(self.started)),
         })));
         // What an old caller says of the day is ignored, whatever it is.
         let daily = json!({ "user_id": user, "usage_date": self.day, "daily_input_tokens": -7 });
@@ -204,7 +209,7 @@ impl Running {
 }
 
 impl Sent {
-    pub(super) fn json(&self, user: &str) -> Json {
+    pub(in crate::remote) fn json(&self, user: &str) -> Json {
         match &self.item {
             Item::New(value) => value.json(user, &self.session),
             Item::Old(running) => running.json(user, &self.session),
@@ -214,12 +219,12 @@ impl Sent {
 
 /// Everything that is kept of a user, a line each, as the queries of `campaign` give it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Kept {
-    pub(super) sessions: Vec<String>,
-    pub(super) cells: Vec<String>,
-    pub(super) days: Vec<String>,
+pub(in crate::remote) struct Kept {
+    pub(in crate::remote) sessions: Vec<String>,
+    pub(in crate::remote) cells: Vec<String>,
+    pub(in crate::remote) days: Vec<String>,
     /// Running totals of old callers.
-    pub(super) running: Vec<String>,
+    pub(in crate::remote) running: Vec<String>,
 }
 
 struct Held {
@@ -229,7 +234,7 @@ struct Held {
 }
 
 /// What must be kept of this set of items.
-pub(super) fn kept(sent: &[&Sent]) -> Kept {
+pub(in crate::remote) fn kept(sent: &[&Sent]) -> Kept {
     let mut sessions: BTreeMap<&str, Vec<&Item>> = BTreeMap::new();
     for one in sent {
         sessions.entry(&one.session).or_default().push(&one.item);
@@ -309,7 +314,8 @@ fn held_of_old(all: &[&Running]) -> Held {
     let started = all.iter().map(|one| one.started).min().expect("one at least");
     let latest =
         all.iter().max_by_key(|one| (one.totals.counters[MESSAGES], &one.model)).expect("one at least");
-    let line = format!("0|{}|{}||{}||{}", reached.text(), instant(started), latest.model, ending(&reached));
+    let line =
+        format!("0|{}|{}||{}||{}", reached.text(), instant(minute(started)), latest.model, ending(&reached));
     let running = days.iter().map(|(day, said)| format!("{day}|{}", said.text())).collect();
     Held { line, cells, running }
 }

@@ -107,7 +107,7 @@ impl Scene {
 
     /// Runs to the end, with every log line taken down.
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        self.log.taking_down(|| runtime().block_on(future))
+        self.log.block_on(future)
     }
 
     /// Sessions that the ledger still wants to send.
@@ -185,21 +185,26 @@ fn assert_sent(drained: &Drained, sessions: usize) {
 
 /// Everything that was logged.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(in crate::remote) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn text(&self) -> String {
+    pub(in crate::remote) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 
     /// Does something on this thread with every log line taken down.
-    fn taking_down<T>(&self, what: impl FnOnce() -> T) -> T {
+    pub(in crate::remote) fn taking_down<T>(&self, what: impl FnOnce() -> T) -> T {
         let subscriber = tracing_subscriber::fmt()
             .with_writer(self.clone())
             .with_max_level(tracing::Level::TRACE)
             .with_ansi(false)
             .finish();
         tracing::subscriber::with_default(subscriber, what)
+    }
+
+    /// Runs to the end on this thread with every log line taken down.
+    pub(in crate::remote) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.taking_down(|| runtime().block_on(future))
     }
 
     /// Lines of a level.
