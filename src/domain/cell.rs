@@ -40,15 +40,16 @@ impl Totals {
     }
 }
 
+/// Sums stop at the greatest number, as those of [`TokenCounts`] do.
 impl AddAssign for Totals {
     fn add_assign(&mut self, other: Self) {
         self.tokens += other.tokens;
-        self.thinking += other.thinking;
-        self.messages += other.messages;
-        self.web_searches += other.web_searches;
-        self.unpriced += other.unpriced;
-        self.unpriced_tokens += other.unpriced_tokens;
-        self.incomplete += other.incomplete;
+        self.thinking = self.thinking.saturating_add(other.thinking);
+        self.messages = self.messages.saturating_add(other.messages);
+        self.web_searches = self.web_searches.saturating_add(other.web_searches);
+        self.unpriced = self.unpriced.saturating_add(other.unpriced);
+        self.unpriced_tokens = self.unpriced_tokens.saturating_add(other.unpriced_tokens);
+        self.incomplete = self.incomplete.saturating_add(other.incomplete);
         self.cost += other.cost;
     }
 }

@@ -49,9 +49,10 @@ impl From<Picodollars> for Usd {
     }
 }
 
+/// Sums stop at the greatest number: amounts of responses never come near, a server's may.
 impl AddAssign for Usd {
     fn add_assign(&mut self, other: Self) {
-        self.0 += other.0;
+        self.0 = self.0.saturating_add(other.0);
     }
 }
 

@@ -50,6 +50,11 @@ impl<T> Default for List<T> {
 pub(super) trait Fields<'de>: Default {
     /// Takes the value of `key`, or skips it.
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error>;
+
+    /// The same for a key that the line spells with escapes.
+    fn escaped_field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        self.field(key, map)
+    }
 }
 
 /// Skips one value.
@@ -83,7 +88,10 @@ impl<'de> Deserialize<'de> for Key<'de> {
 fn read_object<'de, T: Fields<'de>, A: MapAccess<'de>>(map: &mut A) -> Result<T, A::Error> {
     let mut object = T::default();
     while let Some(Key(key)) = map.next_key()? {
-        object.field(&key, map)?;
+        match key {
+            Cow::Borrowed(key) => object.field(key, map)?,
+            Cow::Owned(key) => object.escaped_field(&key, map)?,
+        }
     }
     Ok(object)
 }

@@ -76,8 +76,13 @@ pub struct CheckAnswer {
     /// The server's clock.
     #[serde(deserialize_with = "instant")]
     pub server_time: UnixMillis,
-    /// What the key made the caller: `service_role` or `authenticated`.
+    /// What the key made the caller: `service_role` or `authenticated`; shortened, and safe to show.
+    #[serde(deserialize_with = "short")]
     pub role: String,
+}
+
+fn short<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(|text| told(&text))
 }
 
 fn instant<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<UnixMillis, D::Error> {

@@ -8,6 +8,8 @@
 mod answer;
 mod backoff;
 mod fault;
+#[doc(hidden)]
+pub mod given;
 mod obstacle;
 mod options;
 mod pace;

@@ -6,7 +6,7 @@
 
 use super::answer::{Answer, CheckAnswer, ItemAnswer, Refusal};
 use super::fault::{Fault, told};
-use super::wire::{Body, CellRow, DAILY_COLUMNS, DayRow, SessionRow, Stored, TOTALS_COLUMNS};
+use super::wire::{self, Body, CellRow, DAILY_COLUMNS, DayRow, SessionRow, Stored, TOTALS_COLUMNS};
 use super::{PublishOptions, url};
 use crate::domain::{Destination, Totals};
 use crate::telemetry::Chain;
@@ -112,16 +112,7 @@ impl Remote {
         let sessions: Vec<SessionRow> = self.rows(page).await?;
         let Some(last) = sessions.last() else { return Ok(Vec::new()) };
         let cells = self.cells(after, &last.session_id).await?;
-        let mut by_session: HashMap<&str, Vec<&CellRow>> = HashMap::new();
-        for cell in &cells {
-            by_session.entry(&cell.session_id).or_default().push(cell);
-        }
-        let mut stored = Vec::with_capacity(sessions.len());
-        for session in sessions {
-            let cells = by_session.remove(session.session_id.as_str()).unwrap_or_default();
-            stored.push(session.with_cells(&cells).ok_or_else(unreadable)?);
-        }
-        Ok(stored)
+        wire::stored(sessions, &cells).ok_or_else(unreadable)
     }
 
     /// The cells of the sessions behind `after`, up to `last`, in the server's order.
@@ -224,7 +215,7 @@ impl Remote {
 }
 
 /// Rows that are there and are not what the contract says.
-fn unreadable() -> Refusal {
+pub(super) fn unreadable() -> Refusal {
     let message = "its rows are not what they should be".to_owned();
     Refusal::Configuration(Fault::NoContract { message })
 }

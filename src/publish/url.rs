@@ -47,7 +47,7 @@ pub fn project_url(text: &str) -> Result<String, UrlProblem> {
         "https" => {}
         "http" if is_loopback(host) => {}
         "http" => return Err(UrlProblem::Plain(without_key(host))),
-        other => return Err(UrlProblem::Scheme(format!("{other}://"))),
+        other => return Err(UrlProblem::Scheme(format!("{}://", without_key(other)))),
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(UrlProblem::Query);
@@ -132,6 +132,7 @@ mod tests {
             "https://x/sb_secret_CANARY",
             "https://x/rest/v1/eyJhbGci.CANARY",
             "http://sb_secret_CANARY",
+            "eyJhbGci.CANARY://x",
         ] {
             let problem = project_url(text).unwrap_err();
             let shown = format!("{problem} {problem:?}").to_uppercase();

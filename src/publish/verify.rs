@@ -48,7 +48,7 @@ impl Verified {
 
 /// How a session on the server compares with the ledger's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+pub(super) enum Standing {
     Equal,
     /// The ledger's value would replace it.
     Behind,
@@ -194,7 +194,8 @@ fn rank(revision: u64, totals: &Totals) -> (u64, u64, u64, u64, Reverse<u64>) {
     (revision, totals.messages, totals.tokens.output, totals.tokens.total(), Reverse(totals.incomplete))
 }
 
-fn standing(ours: &SessionValue, revision: Revision, theirs: &Stored) -> Standing {
+/// How a session of the ledger, counted by the rules of `revision`, compares with what is stored.
+pub(super) fn standing(ours: &SessionValue, revision: Revision, theirs: &Stored) -> Standing {
     let stored = &theirs.value;
     let is_same_row = theirs.revision == revision.number()
         && stored.totals == ours.totals
@@ -241,6 +242,21 @@ mod tests {
         let mut moved = ours.clone();
         moved.cells.pop();
         assert_eq!(stands(&stored(revision, moved)), Standing::Damaged, "the row is the same");
+    }
+
+    #[test]
+    fn rows_whose_sum_no_counter_holds_are_damaged_and_end_nothing() {
+        let revision = Revision::new(1, 2, 0);
+        let mut theirs = value("s-1", 10);
+        theirs.totals.messages += 1;
+        for cell in &mut theirs.cells {
+            cell.totals.tokens.input = u64::MAX;
+            cell.totals.messages = u64::MAX;
+            cell.totals.cost.0 = i128::MAX;
+        }
+        assert!(theirs.cells.len() > 1);
+        let stored = Stored { revision: revision.number(), value: theirs };
+        assert_eq!(standing(&value("s-1", 10), revision, &stored), Standing::Damaged);
     }
 
     #[test]

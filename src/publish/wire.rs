@@ -10,6 +10,7 @@ use crate::domain::{
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// Digits after the point of a cost, as the contract has them.
 const COST_SCALE: u32 = 12;
@@ -248,7 +249,7 @@ pub struct Stored {
 
 impl SessionRow {
     /// The session with its cells, sorted; none where a row is not as the contract says.
-    pub(super) fn with_cells(self, cells: &[&CellRow]) -> Option<Stored> {
+    fn with_cells(self, cells: &[&CellRow]) -> Option<Stored> {
         let started_at = UnixMillis::parse(&self.session_started_at)?;
         let mut cells = cells.iter().map(|cell| cell.cell()).collect::<Option<Vec<_>>>()?;
         cells.sort_by(|a, b| (a.day, &a.model).cmp(&(b.day, &b.model)));
@@ -264,6 +265,19 @@ impl SessionRow {
         };
         Some(Stored { revision: self.revision, value })
     }
+}
+
+/// The sessions of a page with their cells; none where a row is not as the contract says.
+pub(super) fn stored(sessions: Vec<SessionRow>, cells: &[CellRow]) -> Option<Vec<Stored>> {
+    let mut by_session: HashMap<&str, Vec<&CellRow>> = HashMap::new();
+    for cell in cells {
+        by_session.entry(&cell.session_id).or_default().push(cell);
+    }
+    let with_cells = |session: SessionRow| {
+        let cells = by_session.remove(session.session_id.as_str()).unwrap_or_default();
+        session.with_cells(&cells)
+    };
+    sessions.into_iter().map(with_cells).collect()
 }
 
 impl CellRow {

@@ -14,6 +14,9 @@ mod tests;
 /// Size of the read buffer: stays in the second-level cache.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// Holds what is searched for, and more.
+const LEAST_BUFFER_BYTES: usize = 64;
+
 /// A `cost-state` record is a short line; longer ones are not searched for it.
 const ACCOUNT_LINE_BYTES: usize = 16 << 10;
 
@@ -55,9 +58,16 @@ pub type Flow = std::ops::ControlFlow<()>;
 impl LineReader {
     /// A reader that skips lines of more than `max_line_bytes`.
     pub fn new(max_line_bytes: usize) -> Self {
+        Self::with_buffer(max_line_bytes, BUFFER_BYTES)
+    }
+
+    /// The same with a read buffer of `buffer_bytes`, at least 64: public so that tests, and `fuzz/`, reach
+    /// the ends of a buffer with short lines.
+    #[doc(hidden)]
+    pub fn with_buffer(max_line_bytes: usize, buffer_bytes: usize) -> Self {
         Self {
             buffer: Vec::new(),
-            buffer_bytes: BUFFER_BYTES,
+            buffer_bytes: buffer_bytes.max(LEAST_BUFFER_BYTES),
             max_line_bytes,
             usage: Finder::new(b"\"usage\""),
             account: Finder::new(b"\"cost-state\""),

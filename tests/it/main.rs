@@ -1,5 +1,6 @@
 //! The one integration binary: black-box tests on the built `tallyd`, one module a subject. None but
-//! `tidy`, which reads the sources, looks into the program.
+//! `tidy`, which reads the sources, and `fuzz_corpus`, which runs inputs through its pure parts, looks into
+//! the program.
 
 #[cfg(test)]
 mod adversity;
@@ -13,6 +14,8 @@ mod corpora;
 mod fixtures;
 #[cfg(test)]
 mod follow;
+#[cfg(test)]
+mod fuzz_corpus;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]

@@ -26,7 +26,7 @@ impl Level {
 }
 
 /// Where something was said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Place {
     /// In this environment variable.
     Variable(&'static str),
@@ -40,15 +40,24 @@ pub enum Place {
     FileOfKey(&'static str, PathBuf),
 }
 
+/// What stands where a path is expected may be a key, or an assignment of one.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |path: &Path| value::hide_keys(&path.to_string_lossy());
         match self {
             Self::Variable(name) => f.write_str(name),
-            Self::FileOfVariable(name, path) => write!(f, "{name} ({})", path.display()),
-            Self::Credential(path) => write!(f, "the credential {}", path.display()),
-            Self::Key(key, config) => write!(f, "`{key}` in {}", config.display()),
-            Self::FileOfKey(key, path) => write!(f, "`{key}` ({})", path.display()),
+            Self::FileOfVariable(name, path) => write!(f, "{name} ({})", shown(path)),
+            Self::Credential(path) => write!(f, "the credential {}", shown(path)),
+            Self::Key(key, config) => write!(f, "`{key}` in {}", shown(config)),
+            Self::FileOfKey(key, path) => write!(f, "`{key}` ({})", shown(path)),
         }
+    }
+}
+
+/// As it is told: the derived one would show a key that stands for a path.
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -77,7 +86,7 @@ impl fmt::Debug for Hidden {
 }
 
 /// How a piece was said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Said {
     Text(Hidden),
     NotText,
@@ -90,6 +99,13 @@ enum Said {
     AlsoBy(&'static str),
     /// What should be the path of a file is a key.
     KeyForPath,
+}
+
+/// The place says enough, and hides what may be a key.
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[said]")
+    }
 }
 
 /// A piece as it was said.

@@ -60,6 +60,16 @@ fn is_on(told: &str, source: &str) {
 }
 
 #[test]
+fn an_assignment_pasted_for_the_path_of_a_key_is_not_shown() {
+    let told = usual_but(&[
+        ("SUPABASE_SERVICE_KEY", ""),
+        ("SUPABASE_SERVICE_KEY_FILE", "SUPABASE_SERVICE_KEY=sb_secret_CANARY"),
+    ]);
+    let place = "SUPABASE_SERVICE_KEY_FILE (SUPABASE_SERVICE_KEY=****************)";
+    assert!(told.contains(&format!("{place} cannot be read")), "{told}");
+}
+
+#[test]
 fn nothing_is_published_unless_somebody_says_where() {
     assert_eq!(with(&[]), "off");
     for alone in [

@@ -10,6 +10,14 @@ fn usage(usage: Value) -> Usage {
 }
 
 #[test]
+fn usage_under_a_key_that_the_prefilter_does_not_know_is_not_counted() {
+    let escaped = plain().to_string().replace("\"usage\"", r#""\u0075sage""#);
+    assert_eq!(read(escaped.as_bytes()), (vec![], None), "no writer spells it so");
+    let others = plain().to_string().replace("\"message\"", r#""mess\u0061ge""#);
+    assert_eq!(read(others.as_bytes()), read(plain().to_string().as_bytes()), "other keys may be spelled so");
+}
+
+#[test]
 fn cache_writes_are_the_larger_of_total_and_break_down() {
     // Total, 5 minutes, 1 hour: what counts as 5 minutes and as 1 hour.
     let cases = [

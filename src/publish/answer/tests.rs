@@ -158,6 +158,17 @@ fn the_check_tells_contract_and_user_apart() {
 }
 
 #[test]
+fn the_role_that_a_server_names_is_short_and_drives_no_terminal() {
+    let role = format!("service\\u001b[2J{}", "x".repeat(10_000));
+    let text = format!(
+        r#"{{"contract":2,"user_exists":true,"server_time":"2026-08-20T12:21:42Z","role":"{role}"}}"#
+    );
+    let check: CheckAnswer = answer(200, &text).body_of_ours(&options().destination).expect("a check");
+    assert!(check.role.starts_with("service\\u{1b}[2Jxxx"), "{}", check.role);
+    assert!(check.role.chars().count() < 320, "{} letters", check.role.chars().count());
+}
+
+#[test]
 fn a_server_may_ask_for_time_in_seconds_or_until_a_date() {
     let wait = |retry_after: &str, date: Option<&str>| {
         let answer = Answer {
