@@ -10,10 +10,14 @@ use crate::ledger::{Activity, LedgerError, LedgerReader, Outbox, Parked};
 use crate::parse::RULES_VERSION;
 use crate::publish::PublishOptions;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 /// Parked sessions that are shown one by one in text; JSON has all.
 const SHOWN_PARKED: usize = 5;
+
+const OPEN_TO_OTHERS: &str =
+    "others may look into the state folder, or write in it; `chmod 700` on it keeps them out";
 
 const PARKED_HELP: &str = "`tallyd publish` tries them again; where that does not help, the project's SQL or tallyd has a defect: please report it";
 
@@ -70,10 +74,16 @@ pub(super) fn ledger(settings: &Settings) -> Row {
         Row::wrong("ledger", ExitCode::Ledger, format!("{place}; the running tallyd cannot write it"))
             .help("see the daemon's log; it tries again by itself")
     } else {
-        Row::ok("ledger", format!("{place}; {kept}"))
+        let row = Row::ok("ledger", format!("{place}; {kept}"));
+        if is_open_to_others(folder) { row.help(OPEN_TO_OTHERS) } else { row }
     };
     row.fact("file", place)
         .fact("daemon", daemon.and_then(|holder| holder.pid).map_or(Value::Null, Value::from))
+}
+
+/// True where others may list the state folder, or make files in it. Those of tallyd are its user's alone.
+fn is_open_to_others(folder: &Path) -> bool {
+    std::fs::metadata(folder).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
 }
 
 /// True where a daemon keeps the ledger.
