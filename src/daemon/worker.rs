@@ -2,7 +2,7 @@
 
 use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, TablePricing};
 use crate::ledger::Activity;
-use crate::watch::{FollowOptions, FoundFile, Hint, Tree, WatchError, Watcher, walk};
+use crate::watch::{FollowOptions, Hint, Tree, WatchError, Watcher, log_at, walk};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -125,12 +125,13 @@ impl Worker {
             }
         }
         // A folder above a missing root may be watched for its sake: its own files are nobody's logs.
-        let wanted = files.iter().filter(|file| self.is_below_a_root(file));
-        found.extend(wanted.filter_map(|path| {
-            // Gone, or no file: nothing to read, and nothing is taken back.
-            let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
-            Some(FoundFile { path: path.clone(), metadata })
-        }));
+        for path in files.iter().filter(|file| self.is_below_a_root(file)) {
+            // Gone, or a folder: nothing to read, and nothing is taken back.
+            match log_at(path) {
+                Ok(log) => found.extend(log),
+                Err(problem) => problems.push(problem),
+            }
+        }
         self.collector.take_in(&found, &mut |_| {})
     }
 
@@ -201,7 +202,7 @@ fn nearest_folder(folder: &Path) -> Option<(&Path, std::fs::Metadata)> {
 
 fn path_of(problem: &WatchError) -> &Path {
     match problem {
-        WatchError::List { path, .. } | WatchError::Watch { path, .. } => path,
+        WatchError::List { path, .. } | WatchError::Watch { path, .. } | WatchError::NoLog { path } => path,
         WatchError::NoEvents { .. } => Path::new(""),
     }
 }

@@ -33,23 +33,54 @@ pub struct Tree {
 /// Symbolic links are followed; a folder is entered once, however many links lead to it.
 pub fn walk(start: &Path, enter: &mut dyn FnMut(&Path, &Metadata)) -> Tree {
     let mut tree = Tree::default();
+    let made_up = made_up_devices();
     let mut entered = HashSet::new();
     let mut waiting = vec![start.to_owned()];
     while let Some(folder) = waiting.pop() {
         // Gone since it was listed: deleted folders subtract nothing, so there is nothing to say.
         let Ok(metadata) = fs::metadata(&folder) else { continue };
-        if !metadata.is_dir() || !entered.insert((metadata.dev(), metadata.ino())) {
+        if !metadata.is_dir()
+            || made_up.contains(&metadata.dev())
+            || !entered.insert((metadata.dev(), metadata.ino()))
+        {
             continue;
         }
         enter(&folder, &metadata);
         tree.folders += 1;
-        list(&folder, &mut tree, &mut waiting);
+        list(&folder, &made_up, &mut tree, &mut waiting);
     }
     tree.files.sort_unstable_by(|one, other| one.path.cmp(&other.path));
     tree
 }
 
-fn list(folder: &Path, tree: &mut Tree, waiting: &mut Vec<PathBuf>) {
+/// What a name that looks like a session log's leads to; `None` where there is nothing, or a folder. A link is
+/// followed: a person may keep logs elsewhere.
+///
+/// # Errors
+/// [`WatchError::NoLog`] for what is no file on a disk: reading it could wait, or go on, for ever.
+pub fn log_at(path: &Path) -> Result<Option<FoundFile>, WatchError> {
+    look(path, &made_up_devices())
+}
+
+fn look(path: &Path, made_up: &[u64]) -> Result<Option<FoundFile>, WatchError> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() && !made_up.contains(&metadata.dev()) => {
+            Ok(Some(FoundFile { path: path.to_owned(), metadata }))
+        }
+        Ok(metadata) if !metadata.is_dir() => Err(WatchError::NoLog { path: path.to_owned() }),
+        _ => Ok(None),
+    }
+}
+
+/// Devices of the file systems whose files the kernel makes up as they are read: some wait, and some have no
+/// end. Where they are not mounted, an ordinary folder may have their name.
+fn made_up_devices() -> Vec<u64> {
+    let device = |folder| fs::metadata(folder).map(|metadata| metadata.dev()).ok();
+    let disk = device("/");
+    ["/proc", "/sys"].into_iter().filter_map(device).filter(|made_up| Some(*made_up) != disk).collect()
+}
+
+fn list(folder: &Path, made_up: &[u64], tree: &mut Tree, waiting: &mut Vec<PathBuf>) {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(source) => {
@@ -62,22 +93,16 @@ fn list(folder: &Path, tree: &mut Tree, waiting: &mut Vec<PathBuf>) {
     for entry in entries.filter_map(Result::ok) {
         let Ok(kind) = entry.file_type() else { continue };
         let path = entry.path();
-        if kind.is_dir() {
+        if kind.is_dir() || (kind.is_symlink() && path.is_dir()) {
             waiting.push(path);
-        } else if kind.is_symlink() {
-            match fs::metadata(&path) {
-                Ok(target) if target.is_dir() => waiting.push(path),
-                Ok(metadata) if metadata.is_file() && is_session_log(&path) => {
-                    tree.has_links = true;
-                    tree.files.push(FoundFile { path, metadata });
+        } else if is_session_log(&path) {
+            match look(&path, made_up) {
+                Ok(found) => {
+                    tree.has_links |= found.is_some() && kind.is_symlink();
+                    tree.files.extend(found);
                 }
-                _ => {}
+                Err(problem) => tree.problems.push(problem),
             }
-        } else if kind.is_file()
-            && is_session_log(&path)
-            && let Ok(metadata) = entry.metadata()
-        {
-            tree.files.push(FoundFile { path, metadata });
         }
     }
 }
