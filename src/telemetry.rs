@@ -6,7 +6,8 @@
 
 mod shown;
 
-pub use shown::{Chain, shown};
+pub use crate::domain::shown;
+pub use shown::Chain;
 
 use crate::domain::{Clock, SystemClock};
 use std::fmt;
@@ -14,8 +15,10 @@ use std::io::IsTerminal;
 use std::str::FromStr;
 use std::sync::Arc;
 use tracing::Subscriber;
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
@@ -256,7 +259,10 @@ fn subscriber(
     let time =
         LineTime { clock: sink.clock, is_short: sink.is_terminal && options.format == LogFormat::Text };
     Ok(match options.format {
-        LogFormat::Text => Box::new(builder.with_timer(time).with_target(false).finish()),
+        LogFormat::Text => {
+            let fields = debug_fn(shown::write_field).delimited(" ");
+            Box::new(builder.with_timer(time).with_target(false).fmt_fields(fields).finish())
+        }
         LogFormat::Json => Box::new(
             builder
                 .json()

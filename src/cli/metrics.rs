@@ -3,7 +3,7 @@
 use super::exit::ExitCode;
 use super::output;
 use crate::config::Settings;
-use crate::domain::Totals;
+use crate::domain::{Totals, shown};
 use crate::ledger::{LedgerReader, Outbox};
 use crate::report::metrics::{self, Metrics};
 use clap::Args;
@@ -38,7 +38,8 @@ fn by_model(reader: &LedgerReader) -> anyhow::Result<BTreeMap<String, Totals>> {
     let mut models: BTreeMap<String, Totals> = BTreeMap::new();
     for cell in reader.cells(None, None)? {
         let name = names.get(&cell.model).cloned().unwrap_or_default();
-        *models.entry(name).or_default() += cell.totals;
+        // As it is shown: two names that look alike would be one series twice, which no scraper takes.
+        *models.entry(shown(&name)).or_default() += cell.totals;
     }
     Ok(models)
 }

@@ -173,5 +173,6 @@ fn total_fields(totals: &Totals) -> [String; 12] {
 }
 
 fn joined<'a>(models: impl Iterator<Item = &'a ModelSums>) -> String {
-    formula_safe(&models.map(|model| &*model.name).collect::<Vec<_>>().join(";"))
+    // Each on its own: where lists are written with semicolons, a spreadsheet makes cells of them.
+    models.map(|model| formula_safe(&model.name)).collect::<Vec<_>>().join(";")
 }

@@ -3,7 +3,7 @@
 //! Owns: names and help texts of metrics; README.md lists them. Values in, text out. A session or a user is
 //! never a label: their number has no bound. Costs are written with every digit, not as binary fractions.
 
-use crate::domain::{Totals, UnixMillis};
+use crate::domain::{Totals, UnixMillis, shown};
 use crate::ledger::{Backlog, PublishNote};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -137,9 +137,9 @@ impl Page {
     }
 }
 
-/// A label's value as the format wants it.
+/// A label's value as the format wants it, with nothing in it that drives a terminal.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    shown(text).replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 #[cfg(test)]

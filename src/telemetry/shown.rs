@@ -1,20 +1,18 @@
 //! Texts from outside in lines of the log: nothing in them can forge a line or drive a terminal.
+//!
+//! Owns: how errors and fields look in a line. Which characters do harm is said in `domain`. Cannot fail but
+//! where the sink does.
 
-/// A text from outside, such as a path, as a terminal may show it: control characters, which could move
-/// the cursor or forge a line of the log, are written as escapes.
-pub fn shown(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_control() { safe.extend(letter.escape_default()) } else { safe.push(letter) }
-    }
-    safe
-}
+use crate::domain::shown;
+use std::fmt;
+use tracing::field::Field;
+use tracing_subscriber::fmt::format::Writer;
 
 /// An error with its causes, on one line, safe to show.
 pub struct Chain<'a>(pub &'a dyn std::error::Error);
 
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&shown(&self.0.to_string()))?;
         let mut cause = self.0.source();
         while let Some(error) = cause {
@@ -25,15 +23,19 @@ impl std::fmt::Display for Chain<'_> {
     }
 }
 
+/// Writes a field of a line for people. Every value goes through here, whoever logs it and however.
+pub(super) fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let text = shown(&format!("{value:?}"));
+    match (field.name(), writer.has_ansi_escapes()) {
+        ("message", _) => writer.write_str(&text),
+        (name, true) => write!(writer, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m{text}"),
+        (name, false) => write!(writer, "{name}={text}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn control_characters_are_written_as_escapes() {
-        assert_eq!(shown("plain/päth"), "plain/päth");
-        assert_eq!(shown("a\u{1b}[31mred\nforged"), "a\\u{1b}[31mred\\nforged");
-    }
 
     #[test]
     fn causes_follow_on_the_same_line() {
