@@ -61,6 +61,8 @@ pub struct Collector<P> {
     lines: LineReader,
     /// Files whose trouble has been reported, until they can be read again.
     complained: HashSet<PathBuf>,
+    /// How many of them the ledger says there are.
+    noted_unreadable: Option<usize>,
     stop: Arc<AtomicBool>,
 }
 
@@ -83,6 +85,7 @@ impl<P: Pricing + Sync> Collector<P> {
                 cursors,
                 lines,
                 complained: HashSet::new(),
+                noted_unreadable: None,
                 stop: Arc::default(),
             },
             repriced,
@@ -134,6 +137,8 @@ impl<P: Pricing + Sync> Collector<P> {
         tree: &Tree,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<PassSummary, CollectError> {
+        // A log that is gone needs no reading any more.
+        self.complained.retain(|path| path.symlink_metadata().is_ok());
         let summary = self.take_in(&tree.files, progress)?;
         Ok(PassSummary { files: tree.files.len(), ..summary })
     }
@@ -153,6 +158,7 @@ impl<P: Pricing + Sync> Collector<P> {
             batch_lines: 0,
         };
         if jobs.is_empty() {
+            self.note_unreadable()?;
             return Ok(pass.summary);
         }
         let threads =
@@ -165,7 +171,18 @@ impl<P: Pricing + Sync> Collector<P> {
             self.read_here(&jobs, &mut pass, progress)?;
         }
         self.commit(&mut pass)?;
+        self.note_unreadable()?;
         Ok(pass.summary)
+    }
+
+    /// Keeps the number of logs that cannot be read where others can see it; written when it changes.
+    fn note_unreadable(&mut self) -> Result<(), LedgerError> {
+        let now = self.complained.len();
+        if self.noted_unreadable != Some(now) {
+            self.ledger.note_unreadable_logs(now)?;
+            self.noted_unreadable = Some(now);
+        }
+        Ok(())
     }
 
     fn read_here(

@@ -77,6 +77,11 @@ impl LedgerReader {
         meta::text(&self.connection, meta::PRICE_DIGEST)
     }
 
+    /// How many session logs could not be read when they were last looked at.
+    pub fn unreadable_logs(&self) -> Result<u64, LedgerError> {
+        Ok(count(meta::number(&self.connection, meta::UNREADABLE_LOGS)?.unwrap_or(0)))
+    }
+
     /// All cells whose quarter hour begins in `[from, until)`.
     pub fn cells(
         &self,
@@ -213,6 +218,12 @@ impl LedgerReader {
 }
 
 impl Ledger {
+    /// Notes for those who watch over this machine how many session logs cannot be read at the moment.
+    pub fn note_unreadable_logs(&self, logs: usize) -> Result<(), LedgerError> {
+        let logs = (logs > 0).then(|| logs.to_string());
+        meta::set(&self.connection, meta::UNREADABLE_LOGS, logs.as_deref())
+    }
+
     /// Where reading goes on, for every file that was ever read.
     pub fn cursors(&self) -> Result<Vec<(PathBuf, Cursor)>, LedgerError> {
         read_cursors(&self.connection)

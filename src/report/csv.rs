@@ -173,6 +173,5 @@ fn total_fields(totals: &Totals) -> [String; 12] {
 }
 
 fn joined<'a>(models: impl Iterator<Item = &'a ModelSums>) -> String {
-    // Each on its own: where lists are written with semicolons, a spreadsheet makes cells of them.
-    models.map(|model| formula_safe(&model.name)).collect::<Vec<_>>().join(";")
+    formula_safe(&models.map(|model| &*model.name).collect::<Vec<_>>().join(";"))
 }

@@ -13,6 +13,8 @@ use std::fmt::Write;
 pub struct Metrics {
     /// Everything that was ever counted, by model.
     pub models: BTreeMap<String, Totals>,
+    /// Session logs that could not be read when they were last looked at.
+    pub unreadable_logs: u64,
     /// Usage is to be published.
     pub publishing: bool,
     /// What waits.
@@ -34,6 +36,11 @@ pub fn text(metrics: &Metrics) -> String {
     page.head("tallyd_build_info", GAUGE, "1, with the version of tallyd.");
     page.line("tallyd_build_info", &[("version", env!("CARGO_PKG_VERSION"))], "1");
     usage(&mut page, &metrics.models);
+    page.one(
+        "tallyd_unreadable_logs",
+        "Session logs that could not be read when they were last looked at.",
+        &metrics.unreadable_logs.to_string(),
+    );
     publishing(&mut page, metrics);
     page.0
 }
@@ -167,6 +174,7 @@ mod tests {
         };
         let metrics = Metrics {
             models: BTreeMap::from([("a \"model\"\n".to_owned(), totals)]),
+            unreadable_logs: 4,
             publishing: true,
             backlog: Backlog { waiting: 3, parked: 2, held: 1, oldest: Some(UnixMillis(1_788_220_800_007)) },
             note: PublishNote { last_success: None, refusal: Some(refusal) },

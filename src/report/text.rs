@@ -22,6 +22,7 @@ pub(super) fn clean(text: &str) -> String {
         match next {
             '\u{1b}' => skip_escape(&mut rest),
             '\u{9b}' => skip_control_sequence(&mut rest),
+            '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => skip_control_string(&mut rest),
             _ if is_harmful(next) => {}
             _ => kept.push(next),
         }
@@ -113,10 +114,14 @@ pub(super) fn decimal_dollars(amount: Decimal) -> String {
 /// Letters that a spreadsheet takes for the beginning of a formula, also in their full width.
 const FORMULAS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
-/// A text field that no spreadsheet takes for a formula: what begins like one gets an apostrophe.
+/// A text field that no spreadsheet takes for a formula: what begins like one gets an apostrophe. So does what
+/// follows a semicolon: where lists are written with those, it is a cell of its own.
 pub(super) fn formula_safe(text: &str) -> String {
     let text = clean(text);
-    if text.trim_start().starts_with(FORMULAS) { format!("'{text}") } else { text }
+    let safe = |cell: &str| {
+        if cell.trim_start().starts_with(FORMULAS) { format!("'{cell}") } else { cell.to_owned() }
+    };
+    text.split(';').map(safe).collect::<Vec<_>>().join(";")
 }
 
 /// Model names as short as they can be told apart: without `claude-`, and without the date at the
@@ -228,6 +233,7 @@ mod tests {
             ("+1", "'+1"),
             ("a=1", "a=1"),
             (" =1", "' =1"),
+            ("a;=1; -1;b", "a;'=1;' -1;b"),
             ("＝1", "'＝1"),
             ("\u{200b}=1", "'=1"),
         ] {

@@ -1,12 +1,14 @@
 //! Texts from outside in lines of the log: nothing in them can forge a line or drive a terminal.
 //!
-//! Owns: how errors and fields look in a line. Which characters do harm is said in `domain`. Cannot fail but
+//! Owns: how the time, errors and fields look in a line. Which characters do harm is said in `domain`. Cannot fail but
 //! where the sink does.
 
-use crate::domain::shown;
+use crate::domain::{Clock, shown};
 use std::fmt;
+use std::sync::Arc;
 use tracing::field::Field;
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 /// An error with its causes, on one line, safe to show.
 pub struct Chain<'a>(pub &'a dyn std::error::Error);
@@ -30,6 +32,23 @@ pub(super) fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fm
         ("message", _) => writer.write_str(&text),
         (name, true) => write!(writer, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m{text}"),
         (name, false) => write!(writer, "{name}={text}"),
+    }
+}
+
+/// The time at the start of a log line: local wall time on a terminal, else RFC 3339 in UTC.
+pub(super) struct LineTime {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) is_short: bool,
+}
+
+impl FormatTime for LineTime {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let now = self.clock.now();
+        if self.is_short {
+            write!(writer, "{}", now.to_utc().with_timezone(&chrono::Local).format("%H:%M:%S"))
+        } else {
+            writer.write_str(&now.to_rfc3339())
+        }
     }
 }
 

@@ -14,6 +14,8 @@ mod fixtures;
 #[cfg(test)]
 mod follow;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod kill;
 #[cfg(test)]
 mod lifecycle;

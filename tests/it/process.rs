@@ -78,6 +78,16 @@ impl Sandbox {
         command
     }
 
+    /// The same, started by another program with these arguments: `["setpriv", "--bounding-set=-all"]`.
+    pub(crate) fn tallyd_under(&self, launcher: &[&str], subcommand: &str) -> Command {
+        let (program, arguments) = launcher.split_first().expect("a program");
+        let mut command = Command::new(program);
+        command.args(arguments).arg(env!("CARGO_BIN_EXE_tallyd"));
+        let mut command = self.wrapped(command);
+        self.on_own_folders(&mut command, subcommand);
+        command
+    }
+
     /// Writes a log below `projects`.
     pub(crate) fn write_log(&self, name: &str, lines: &str) {
         let path = self.projects().join(name);

@@ -4,6 +4,7 @@ use super::row::Row;
 use crate::cli::engine;
 use crate::cli::exit::ExitCode;
 use crate::cli::publishing::{self, HOW_TO_SWITCH_ON, sessions};
+use crate::cli::scan::counted;
 use crate::config::Settings;
 use crate::domain::UnixMillis;
 use crate::ledger::{Activity, LedgerError, LedgerReader, Outbox, Parked};
@@ -44,6 +45,16 @@ pub(super) fn roots(settings: &Settings) -> Row {
         Row::ok("roots", detail)
     };
     row.fact("folders", roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>())
+}
+
+/// Logs that tallyd could not read when it last looked at them; nothing where there are none.
+pub(super) fn unreadable(settings: &Settings) -> Option<Row> {
+    let reader = LedgerReader::open(settings.state_dir().ok()?).ok()?;
+    let logs = reader.unreadable_logs().ok().filter(|logs| *logs > 0)?;
+    let detail =
+        format!("{} could not be read when last looked at: not counted", counted(logs, "session log"));
+    let help = "tallyd's own log names them; make them readable for the user that tallyd runs as";
+    Some(Row::wrong("logs", ExitCode::Failure, detail).help(help).fact("unreadable", logs))
 }
 
 /// The ledger, and who keeps it up to date.

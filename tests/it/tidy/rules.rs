@@ -52,6 +52,8 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["notify"], &["watch"]),
     (&["toml"], &["config", "price"]),
     (&["std", "env"], &["config", "telemetry"]),
+    // What is started inherits the environment, and keys may be in it.
+    (&["std", "process", "Command"], &[]),
     (&["directories"], &["config"]),
     (&["clap"], &["cli"]),
     (&["clap_complete"], &["cli"]),
