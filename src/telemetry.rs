@@ -6,17 +6,17 @@
 
 mod shown;
 
-pub use shown::{Chain, shown};
+pub use crate::domain::shown;
+pub use shown::Chain;
 
 use crate::domain::{Clock, SystemClock};
-use std::fmt;
 use std::io::IsTerminal;
 use std::str::FromStr;
 use std::sync::Arc;
 use tracing::Subscriber;
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::EnvFilter;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 /// How much is logged.
@@ -253,10 +253,15 @@ fn subscriber(
         // Its way to say that stderr is closed is to write to stderr, which panics.
         .log_internal_errors(false)
         .with_writer(sink.writer);
-    let time =
-        LineTime { clock: sink.clock, is_short: sink.is_terminal && options.format == LogFormat::Text };
+    let time = shown::LineTime {
+        clock: sink.clock,
+        is_short: sink.is_terminal && options.format == LogFormat::Text,
+    };
     Ok(match options.format {
-        LogFormat::Text => Box::new(builder.with_timer(time).with_target(false).finish()),
+        LogFormat::Text => {
+            let fields = debug_fn(shown::write_field).delimited(" ");
+            Box::new(builder.with_timer(time).with_target(false).fmt_fields(fields).finish())
+        }
         LogFormat::Json => Box::new(
             builder
                 .json()
@@ -267,23 +272,6 @@ fn subscriber(
                 .finish(),
         ),
     })
-}
-
-/// The time at the start of a log line: local wall time on a terminal, else RFC 3339 in UTC.
-struct LineTime {
-    clock: Arc<dyn Clock>,
-    is_short: bool,
-}
-
-impl FormatTime for LineTime {
-    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let now = self.clock.now();
-        if self.is_short {
-            write!(writer, "{}", now.to_utc().with_timezone(&chrono::Local).format("%H:%M:%S"))
-        } else {
-            writer.write_str(&now.to_rfc3339())
-        }
-    }
 }
 
 #[cfg(test)]

@@ -49,7 +49,9 @@ pub fn run(args: &CheckArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
 }
 
 fn rows(settings: &Settings) -> Vec<Row> {
-    let mut rows = vec![local::roots(settings), local::ledger(settings), local::prices(settings)];
+    let mut rows = vec![local::roots(settings)];
+    rows.extend(local::unreadable(settings));
+    rows.extend([local::ledger(settings), local::prices(settings)]);
     let (row, options) = local::publishing(settings);
     rows.push(row);
     if let Some(options) = &options {

@@ -2,7 +2,7 @@
 
 use super::errors::{PriceFileUnreadable, UsageError};
 use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, Progress, TablePricing};
-use crate::config::Settings;
+use crate::config::{Settings, read_text};
 use crate::ledger::{Activity, Holder, Ledger, LedgerError, LedgerLock, LockError};
 use crate::price::PriceTable;
 use crate::tail::TailOptions;
@@ -15,9 +15,12 @@ use std::time::Duration;
 /// How often a lock that will be given back soon is tried again, 50 ms apart.
 const LOCK_TRIES: u32 = 200;
 
+/// The shipped prices are a thousandth of it; a name may lead to something that has no end.
+const MAX_PRICE_BYTES: u64 = 16 << 20;
+
 /// A price file as text.
 pub(super) fn read_price_file(path: &Path) -> Result<String, PriceFileUnreadable> {
-    std::fs::read_to_string(path).map_err(|source| PriceFileUnreadable { path: path.to_owned(), source })
+    read_text(path, MAX_PRICE_BYTES).map_err(|source| PriceFileUnreadable { path: path.to_owned(), source })
 }
 
 /// The shipped prices, with those of the settings' file over them.

@@ -12,6 +12,7 @@ use crate::daemon::DaemonError;
 use crate::ledger::{LedgerError, LockError};
 use crate::price::PriceError;
 use crate::report::ReportError;
+use crate::telemetry::shown;
 use std::io::Write;
 
 /// How the process ends.
@@ -180,6 +181,11 @@ fn ledger_verdict(error: &LedgerError) -> (ExitCode, Option<String>) {
     match error {
         LedgerError::Newer { .. } => (ExitCode::NewerLedger, None),
         LedgerError::Folder { .. } => (ExitCode::NoStateFolder, None),
+        LedgerError::Exposed { .. } => {
+            let help = "run `chmod 700` on it as its owner, or name another folder with --state-dir DIR; one that is \
+                        not there yet is made for you alone";
+            (ExitCode::NoStateFolder, Some(help.to_owned()))
+        }
         LedgerError::Missing { .. } | LedgerError::Empty | LedgerError::Older { .. } => {
             (ExitCode::Ledger, Some("run `tallyd scan`, or leave --no-scan out".to_owned()))
         }
@@ -216,13 +222,14 @@ fn told(error: &anyhow::Error) -> (ExitCode, String) {
     for cause in error.chain().skip(1) {
         text.extend(["  because: ", &indented(&cause.to_string()), "\n"]);
     }
-    text.extend(["help: ", &help, "\n"]);
+    text.extend(["help: ", &indented(&help), "\n"]);
     (code, text)
 }
 
-/// A text of several lines, with all but the first moved to the right.
+/// A text of several lines, with all but the first moved to the right. It may quote a file or a name from
+/// outside, which drives no terminal.
 fn indented(text: &str) -> String {
-    text.trim_end().replace('\n', "\n    ")
+    text.trim_end().lines().map(shown).collect::<Vec<_>>().join("\n    ")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::domain::{Cost, PartKind, Usd};
 use crate::ledger::{LedgerReader, ResponseRecord, SightingRecord};
 use crate::price::{CallExplanation, CallOutcome, PriceTable, PricedCall, Term, TermKind};
 use crate::report::grouped;
+use crate::telemetry::shown;
 use clap::Args;
 use std::fmt::Write;
 
@@ -71,7 +72,7 @@ fn session_meant<'a>(id: &str, sessions: &'a [String]) -> anyhow::Result<&'a str
         [only] => Ok(only),
         several => Err(UsageError {
             what: format!("`{id}` is the beginning of {} session ids", several.len()),
-            help: format!("give more of it: {}", plain(&several.join(", "))),
+            help: format!("give more of it: {}", shown(&several.join(", "))),
         }
         .into()),
     }
@@ -86,7 +87,7 @@ fn session_head(id: &str, responses: &[ResponseRecord]) -> String {
             Cost::Unpriced => unpriced += 1,
         }
     }
-    let mut text = format!("session {}: {} responses, ${sum}", plain(id), responses.len());
+    let mut text = format!("session {}: {} responses, ${sum}", shown(id), responses.len());
     if unpriced > 0 {
         let _ = write!(text, " and {unpriced} calls without a price");
     }
@@ -102,13 +103,13 @@ fn costs(record: &ResponseRecord) -> impl Iterator<Item = Cost> + '_ {
 fn describe(text: &mut String, record: &ResponseRecord, sightings: &[SightingRecord], prices: &PriceTable) {
     let response = &record.response;
     let id = if record.message_id.is_empty() { "response without an id" } else { &record.message_id };
-    let _ = writeln!(text, "{}", plain(id));
-    let _ = writeln!(text, "  model    {}", plain(&response.model.0));
+    let _ = writeln!(text, "{}", shown(id));
+    let _ = writeln!(text, "  model    {}", shown(&response.model.0));
     let _ =
         writeln!(text, "  time     {}{}", response.first_at.to_rfc3339(), guessed(response.time_is_guessed));
-    let _ = writeln!(text, "  session  {}", plain(&response.attribution.session));
+    let _ = writeln!(text, "  session  {}", shown(&response.attribution.session));
     if let Some(version) = &response.version {
-        let _ = writeln!(text, "  client   {}", plain(version));
+        let _ = writeln!(text, "  client   {}", shown(version));
     }
     if !response.is_final {
         text.push_str("  incomplete: no line has the final output count; output and cost are lower bounds\n");
@@ -149,7 +150,7 @@ fn describe_lines(text: &mut String, record: &ResponseRecord, sightings: &[Sight
             line.at.to_rfc3339(),
             grouped(line.output),
             if marks.is_empty() { "-".to_owned() } else { marks.join(", ") },
-            plain(&line.path.to_string_lossy()),
+            shown(&line.path.to_string_lossy()),
             line.offset,
         );
     }
@@ -166,7 +167,7 @@ fn describe_call(text: &mut String, call: &CallExplanation) {
         Some(PartKind::AbandonedAttempt) => "abandoned attempt",
         Some(PartKind::Step) => "step",
     };
-    let _ = write!(text, "  {what}, {}: {} tokens", plain(&call.model.0), grouped(call.tokens.total()));
+    let _ = write!(text, "  {what}, {}: {} tokens", shown(&call.model.0), grouped(call.tokens.total()));
     match &call.outcome {
         CallOutcome::Free => text.push_str(", free\n"),
         CallOutcome::Unpriced(why) => {
@@ -177,13 +178,13 @@ fn describe_call(text: &mut String, call: &CallExplanation) {
 }
 
 fn describe_price(text: &mut String, priced: &PricedCall) {
-    let _ = write!(text, ", priced as {} ({}", plain(&priced.id), plain(&priced.origin));
+    let _ = write!(text, ", priced as {} ({}", shown(&priced.id), shown(&priced.origin));
     for (word, day) in [("from", priced.dates.from_day()), ("to", priced.dates.to_day())] {
         if let Some(day) = day {
             let _ = write!(text, ", {word} {day}");
         }
     }
-    let _ = writeln!(text, "; source: {})", plain(&priced.source));
+    let _ = writeln!(text, "; source: {})", shown(&priced.source));
     if let Some(above) = priced.long_prompt_above {
         let _ = writeln!(text, "      prompt of more than {} tokens: long-prompt prices", grouped(above));
     }
@@ -212,11 +213,6 @@ fn describe_term(text: &mut String, term: &Term) {
         term.price.normalize(),
         Usd::from(term.amount)
     );
-}
-
-/// Text from a log without anything that a terminal would obey.
-fn plain(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
 #[cfg(test)]

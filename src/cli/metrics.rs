@@ -4,7 +4,7 @@ use super::exit::ExitCode;
 use super::output;
 use super::publishing::daemon;
 use crate::config::Settings;
-use crate::domain::Totals;
+use crate::domain::{Totals, shown};
 use crate::ledger::{LedgerReader, Outbox};
 use crate::report::metrics::{self, Metrics};
 use clap::Args;
@@ -31,6 +31,7 @@ pub fn run(_args: &MetricsArgs, settings: &Settings) -> anyhow::Result<ExitCode>
     let known = Metrics {
         daemon: daemon(settings)?,
         models: by_model(&reader)?,
+        unreadable_logs: reader.unreadable_logs()?,
         publishing,
         backlog: outbox.backlog()?,
         note: outbox.noted()?,
@@ -44,7 +45,8 @@ fn by_model(reader: &LedgerReader) -> anyhow::Result<BTreeMap<String, Totals>> {
     let mut models: BTreeMap<String, Totals> = BTreeMap::new();
     for cell in reader.cells(None, None)? {
         let name = names.get(&cell.model).cloned().unwrap_or_default();
-        *models.entry(name).or_default() += cell.totals;
+        // As it is shown: two names that look alike would be one series twice, which no scraper takes.
+        *models.entry(shown(&name)).or_default() += cell.totals;
     }
     Ok(models)
 }

@@ -1,6 +1,7 @@
 //! Results to stdout. A reader that has seen enough and closed the pipe is no failure: the error comes
 //! back as [`OutputError::ReaderGone`], which [`super::exit`] turns into a quiet, good end.
 
+use crate::telemetry::shown;
 use std::io::{self, IsTerminal, Write};
 
 /// Results could not be written.
@@ -17,6 +18,11 @@ pub enum OutputError {
 /// Writes a result to stdout, whole.
 pub fn print(text: &str) -> Result<(), OutputError> {
     print_bytes(text.as_bytes())
+}
+
+/// Writes lines to stdout in which names from a file may stand: nothing in them drives a terminal.
+pub(super) fn print_lines(text: &str) -> Result<(), OutputError> {
+    print(&text.lines().map(|line| shown(line) + "\n").collect::<String>())
 }
 
 /// Writes a result to stdout, whole.

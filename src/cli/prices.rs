@@ -50,15 +50,14 @@ pub fn run(args: &PricesArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.check {
         let text = engine::read_price_file(path)?;
         let own = PriceTable::parse(&text, &path.display().to_string())?;
-        output::print(&render::describe_override(&PriceTable::shipped(), &own))?;
+        output::print_lines(&render::describe_override(&PriceTable::shipped(), &own))?;
         return Ok(ExitCode::Done);
     }
     let (table, now) = (engine::prices(settings)?, SystemClock.now());
-    let text = if args.json {
-        render::render_json(&table, now, args.all)
+    if args.json {
+        output::print(&render::render_json(&table, now, args.all))?;
     } else {
-        render::render_table(&table, now, args.all, output::terminal_width())
-    };
-    output::print(&text)?;
+        output::print_lines(&render::render_table(&table, now, args.all, output::terminal_width()))?;
+    }
     Ok(ExitCode::Done)
 }

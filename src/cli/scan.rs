@@ -5,6 +5,7 @@ use super::{engine, output};
 use crate::collect::{PassSummary, Progress};
 use crate::config::Settings;
 use crate::report::grouped;
+use crate::telemetry::shown;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Write;
@@ -39,11 +40,11 @@ pub fn run(_args: &ScanArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     let ledger = collector.ledger();
     ledger.checkpoint()?;
     let mut text = if summary.files == 0 {
-        engine::nothing_found(collector.roots()) + "\n"
+        shown(&engine::nothing_found(collector.roots())) + "\n"
     } else {
         describe(&summary, &format!("{:.1?}", started.elapsed()))
     };
-    let _ = writeln!(text, "Ledger: {}", ledger.path().display());
+    let _ = writeln!(text, "Ledger: {}", shown(&ledger.path().to_string_lossy()));
     output::print(&text)?;
     Ok(ExitCode::Done)
 }

@@ -39,6 +39,8 @@ pub struct Collector<P> {
     lines: LineReader,
     /// Files whose trouble has been reported, until they can be read again.
     complained: HashSet<PathBuf>,
+    /// How many of them the ledger says there are.
+    noted_unreadable: Option<usize>,
     limits: Limits,
 }
 
@@ -61,6 +63,7 @@ impl<P: Pricing + Sync> Collector<P> {
                 known,
                 lines,
                 complained: HashSet::new(),
+                noted_unreadable: None,
                 limits: Limits { stop: Arc::default(), share: u64::MAX },
             },
             repriced,
@@ -120,6 +123,8 @@ impl<P: Pricing + Sync> Collector<P> {
         tree: &Tree,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<PassSummary, CollectError> {
+        // A log that is gone needs no reading any more.
+        self.complained.retain(|path| path.symlink_metadata().is_ok());
         let summary = self.take_in(&tree.files, progress)?;
         Ok(PassSummary { files: tree.files.len(), ..summary })
     }
@@ -167,6 +172,16 @@ impl<P: Pricing + Sync> Collector<P> {
             self.read_here(&jobs, pass, progress)?;
         }
         Ok(self.commit(pass)?)
+    }
+
+    /// Keeps the number of logs that cannot be read where others can see it; written when it changes.
+    pub(super) fn note_unreadable(&mut self) -> Result<(), LedgerError> {
+        let now = self.complained.len();
+        if self.noted_unreadable != Some(now) {
+            self.ledger.note_unreadable_logs(now)?;
+            self.noted_unreadable = Some(now);
+        }
+        Ok(())
     }
 
     fn read_here(

@@ -9,7 +9,7 @@ use super::{ConfigError, Environment, Origin};
 use crate::telemetry::{Filter, LogFormat};
 use chrono::Weekday;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::{Table, Value};
@@ -94,9 +94,26 @@ pub(super) fn load(flag: Option<&Path>, environment: &Environment) -> Result<Fil
     }
 }
 
+/// No config file is a thousandth of it; a name may lead to something that has no end.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The text of a file that a person writes, if it has at most so many bytes.
+///
+/// # Errors
+/// What the system says, and where there is more.
+pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
+    let mut text = String::new();
+    let read = std::fs::File::open(path)?.take(most.saturating_add(1)).read_to_string(&mut text)?;
+    if u64::try_from(read).is_ok_and(|read| read <= most) {
+        Ok(text)
+    } else {
+        Err(io::Error::other(format!("it is larger than {most} bytes")))
+    }
+}
+
 /// The file's text, or `None` where there is no such file.
 fn read(path: &Path) -> Result<Option<String>, ConfigError> {
-    match std::fs::read_to_string(path) {
+    match read_text(path, MAX_BYTES) {
         Ok(text) => Ok(Some(text)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(None)

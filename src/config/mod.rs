@@ -21,7 +21,7 @@ mod tests;
 
 pub use environment::{Environment, Home, PlatformFolders};
 pub use error::ConfigError;
-pub use file::KEYS;
+pub use file::{KEYS, read_text};
 pub use publish::{Missing, Place, PublishSettingError};
 pub use value::weekday;
 

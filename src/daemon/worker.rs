@@ -2,7 +2,7 @@
 
 use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, TablePricing};
 use crate::ledger::Activity;
-use crate::watch::{FollowOptions, FoundFile, Hint, WatchError, Watcher};
+use crate::watch::{FollowOptions, FoundFile, Hint, WatchError, Watcher, log_at};
 use std::collections::HashSet;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -83,7 +83,9 @@ impl Worker {
     /// True where nobody was told of it yet. The watcher itself says what it has to say once.
     fn is_news(&mut self, problem: &WatchError) -> bool {
         match problem {
-            WatchError::List { path, .. } => self.complained.insert(path.clone()),
+            WatchError::List { path, .. } | WatchError::NoLog { path } => {
+                self.complained.insert(path.clone())
+            }
             WatchError::Watch { .. } | WatchError::NoEvents { .. } => true,
         }
     }
@@ -142,8 +144,14 @@ impl Worker {
         let mut folders = outermost(folders);
         folders.retain(|folder| self.is_below_a_root(folder));
         // A folder above a missing root may be watched for its sake: its own files are nobody's logs.
-        let wanted = files.iter().filter(|file| self.is_below_a_root(file));
-        let found: Vec<_> = wanted.filter_map(|path| found_file(path)).collect();
+        let mut found = Vec::new();
+        for path in files.iter().filter(|file| self.is_below_a_root(file)) {
+            // Gone, or a folder: nothing to read, and nothing is taken back.
+            match log_at(path) {
+                Ok(log) => found.extend(log),
+                Err(problem) => problems.push(problem),
+            }
+        }
         self.take_in(&folders, &found, problems)
     }
 
@@ -226,12 +234,6 @@ fn nearest_folder(folder: &Path) -> Option<(&Path, std::fs::Metadata)> {
         let metadata = std::fs::metadata(folder).ok().filter(std::fs::Metadata::is_dir)?;
         Some((folder, metadata))
     })
-}
-
-/// A file that was hinted at. Gone, or no file: nothing to read, and nothing is taken back.
-fn found_file(path: &Path) -> Option<FoundFile> {
-    let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
-    Some(FoundFile { path: path.to_owned(), metadata })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod identity;
 mod money;
 mod published;
 mod response;
+mod text;
 mod time;
 mod tokens;
 
@@ -24,5 +25,6 @@ pub use response::{
     Attribution, Chain, ClientAccount, ClientModelAccount, Geo, MessageKey, ModelName, Part, PartKind, Rank,
     Response, ResponseLine, Speed, Tier, Usage,
 };
+pub use text::{is_harmful, shown};
 pub use time::{Clock, Quarter, SystemClock, UnixMillis};
 pub use tokens::TokenCounts;

@@ -4,7 +4,7 @@
 //! memory is handed one after the other, and asks for the rest of a row when it is wanted.
 
 use super::row::count;
-use super::{Ledger, LedgerError, LedgerReader};
+use super::{Ledger, LedgerError, LedgerReader, meta};
 use crate::domain::{Cursor, FileStat};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow};
 use std::ffi::OsStr;
@@ -21,6 +21,12 @@ impl LedgerReader {
 }
 
 impl Ledger {
+    /// Notes for those who watch over this machine how many session logs cannot be read at the moment.
+    pub fn note_unreadable_logs(&self, logs: usize) -> Result<(), LedgerError> {
+        let logs = (logs > 0).then(|| logs.to_string());
+        meta::set(&self.connection, meta::UNREADABLE_LOGS, logs.as_deref())
+    }
+
     /// Where reading goes on, for every file that was ever read.
     pub fn cursors(&self) -> Result<Vec<(PathBuf, Cursor)>, LedgerError> {
         read_cursors(&self.connection)

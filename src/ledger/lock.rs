@@ -4,9 +4,10 @@
 //! is written in the file (who holds it) is for people and for readers that want to know whether the
 //! ledger is being kept up to date; it is never trusted for exclusion.
 
+use super::place;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// File name of the lock inside the state folder.
@@ -110,14 +111,9 @@ impl LedgerLock {
     pub fn acquire(folder: &Path, command: &str) -> Result<Self, LockError> {
         let path = folder.join(LOCK_FILE);
         let failed = |source| LockError::File { path: path.clone(), source };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed)?;
+        let mut file =
+            place::open(&path, OpenOptions::new().read(true).write(true).create(true).truncate(false))
+                .map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -137,7 +133,7 @@ impl LedgerLock {
     pub fn holder(folder: &Path) -> Result<Option<Holder>, LockError> {
         let path = folder.join(LOCK_FILE);
         let failed = |source| LockError::File { path: path.clone(), source };
-        let mut file = match File::open(&path) {
+        let mut file = match place::open(&path, OpenOptions::new().read(true)) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(failed(source)),

@@ -22,6 +22,9 @@ pub(super) const REFUSED_MESSAGE: &str = "publish_refused_message";
 /// What mends it.
 pub(super) const REFUSED_HELP: &str = "publish_refused_help";
 
+/// How many session logs could not be read when they were last looked at.
+pub(super) const UNREADABLE_LOGS: &str = "unreadable_logs";
+
 /// A value; `None` where there is none.
 pub(super) fn text(sql: &Connection, key: &str) -> Result<Option<String>, LedgerError> {
     let value = sql

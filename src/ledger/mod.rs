@@ -16,6 +16,7 @@ mod names;
 mod open;
 mod outbox;
 mod pending;
+mod place;
 mod read;
 mod reprice;
 mod row;
@@ -96,6 +97,14 @@ pub enum LedgerError {
         /// What the system said.
         #[source]
         source: std::io::Error,
+    },
+    /// Somebody else could exchange the files in the state folder.
+    #[error("{path} is no place for a ledger: {why}")]
+    Exposed {
+        /// The state folder.
+        path: PathBuf,
+        /// Who, and why.
+        why: String,
     },
     /// SQLite refused.
     #[error("the ledger cannot be read or written")]

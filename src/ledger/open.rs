@@ -1,10 +1,10 @@
 //! Opening the ledger for writing: folder, file modes, pragmas, migrations.
 
 use super::names::Names;
-use super::{Activity, LEDGER_FILE, LedgerError, LedgerLock, schema};
-use rusqlite::Connection;
-use std::fs::{DirBuilder, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use super::{Activity, LEDGER_FILE, LedgerError, LedgerLock, place, schema};
+use rusqlite::{Connection, OpenFlags};
+use std::fs::OpenOptions;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// How long a statement waits for another connection's lock.
@@ -25,13 +25,9 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Makes the state folder (mode 0700) where it is missing.
+    /// Makes the state folder (mode 0700) where it is missing; refuses one that others may write in.
     pub fn make_folder(folder: &Path) -> Result<(), LedgerError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|source| LedgerError::folder(folder, source))
+        place::make(folder)
     }
 
     /// Opens the ledger in `folder`, making or upgrading it where needed. The caller holds the lock and
@@ -39,13 +35,15 @@ impl Ledger {
     pub fn open(folder: &Path, lock: LedgerLock) -> Result<Self, LedgerError> {
         let path = folder.join(LEDGER_FILE);
         // SQLite gives its journal files the mode of the database; made here, no umask can loosen it.
-        OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&path)
+        place::open(&path, OpenOptions::new().append(true).create(true))
             .map_err(|source| LedgerError::folder(&path, source))?;
-        let mut connection = Connection::open(&path)?;
+        for journal in ["sqlite-wal", "sqlite-shm"].map(|extension| path.with_extension(extension)) {
+            place::mend(&journal).map_err(|source| LedgerError::folder(&journal, source))?;
+        }
+        // SQLite refuses a link anywhere in the name; the folder may be one, a file in it may not.
+        let real = folder.canonicalize().map_err(|source| LedgerError::folder(folder, source))?;
+        let flags = OpenFlags::default() | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let mut connection = Connection::open_with_flags(real.join(LEDGER_FILE), flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         // Before anything is set: the journal mode is written into the file.
         schema::check_identity(&connection)?;

@@ -77,6 +77,11 @@ impl LedgerReader {
         meta::text(&self.connection, meta::PRICE_DIGEST)
     }
 
+    /// How many session logs could not be read when they were last looked at.
+    pub fn unreadable_logs(&self) -> Result<u64, LedgerError> {
+        Ok(count(meta::number(&self.connection, meta::UNREADABLE_LOGS)?.unwrap_or(0)))
+    }
+
     /// All cells whose quarter hour begins in `[from, until)`.
     pub fn cells(
         &self,

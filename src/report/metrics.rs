@@ -3,7 +3,7 @@
 //! Owns: names and help texts of metrics; README.md lists them. Values in, text out. A session or a user is
 //! never a label: their number has no bound. Costs are written with every digit, not as binary fractions.
 
-use crate::domain::{Totals, UnixMillis};
+use crate::domain::{Totals, UnixMillis, shown};
 use crate::ledger::{Activity, Backlog, Holder, PublishNote};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -15,6 +15,8 @@ pub struct Metrics {
     pub models: BTreeMap<String, Totals>,
     /// The daemon that keeps the ledger, where one does.
     pub daemon: Option<Holder>,
+    /// Session logs that could not be read when they were last looked at.
+    pub unreadable_logs: u64,
     /// Usage is to be published.
     pub publishing: bool,
     /// What waits.
@@ -37,6 +39,11 @@ pub fn text(metrics: &Metrics) -> String {
     page.line("tallyd_build_info", &[("version", env!("CARGO_PKG_VERSION"))], "1");
     daemon(&mut page, metrics.daemon.as_ref());
     usage(&mut page, &metrics.models);
+    page.one(
+        "tallyd_unreadable_logs",
+        "Session logs that could not be read when they were last looked at.",
+        &metrics.unreadable_logs.to_string(),
+    );
     publishing(&mut page, metrics);
     page.0
 }
@@ -158,9 +165,9 @@ impl Page {
     }
 }
 
-/// A label's value as the format wants it.
+/// A label's value as the format wants it, with nothing in it that drives a terminal.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    shown(text).replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 #[cfg(test)]
@@ -189,6 +196,7 @@ mod tests {
         let metrics = Metrics {
             daemon: Some(Holder { activity: Some(Activity::Failing), no_events: true, ..Holder::default() }),
             models: BTreeMap::from([("a \"model\"\n".to_owned(), totals)]),
+            unreadable_logs: 4,
             publishing: true,
             backlog: Backlog { waiting: 3, parked: 2, held: 1, oldest: Some(UnixMillis(1_788_220_800_007)) },
             note: PublishNote { last_success: None, refusal: Some(refusal) },

@@ -7,7 +7,7 @@
 use super::build::{Body, Report};
 use super::group::{ModelSums, Row, RowKey, Sums};
 use super::project::short_projects;
-use super::text::{dollars, grouped, short_models};
+use super::text::{dollars, grouped, named, short_models};
 use super::{Kind, Style};
 use crate::domain::{Totals, UnixMillis};
 use comfy_table::{
@@ -370,11 +370,6 @@ fn project_of(row: &Row) -> Option<&Arc<str>> {
         RowKey::Project(project) => Some(project),
         _ => None,
     }
-}
-
-/// A name that is nothing is said to be so.
-fn named(name: &str) -> String {
-    if name.trim().is_empty() { "(no name)".to_owned() } else { name.to_owned() }
 }
 
 /// Marks counts that are too low because a final count never reached the log.

@@ -3,12 +3,15 @@
 //! Owns: the rules of what a name from a log may do to a terminal (nothing). Refuses: floating point;
 //! dollars are rounded as decimals. Cannot fail.
 
-use crate::domain::Usd;
+use crate::domain::{Usd, is_harmful};
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 use std::str::Chars;
 use std::sync::Arc;
+
+/// Characters of a name that a table shows whole. Paths and models are a fraction of it.
+const LONGEST_NAME: usize = 120;
 
 /// A name without escape sequences, control characters, line separators, and characters that are
 /// invisible or turn the direction of writing. Ordinary names come out as they went in.
@@ -19,6 +22,7 @@ pub(super) fn clean(text: &str) -> String {
         match next {
             '\u{1b}' => skip_escape(&mut rest),
             '\u{9b}' => skip_control_sequence(&mut rest),
+            '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => skip_control_string(&mut rest),
             _ if is_harmful(next) => {}
             _ => kept.push(next),
         }
@@ -55,9 +59,18 @@ fn skip_control_string(rest: &mut Peekable<Chars<'_>>) {
     }
 }
 
-fn is_harmful(next: char) -> bool {
-    next.is_control()
-        || matches!(next, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+/// A name as a table has it: one that is nothing is said to be so, and one that would fill pages has its middle
+/// left out.
+pub(super) fn named(name: &str) -> String {
+    if name.trim().is_empty() {
+        return "(no name)".to_owned();
+    }
+    if name.chars().nth(LONGEST_NAME).is_none() {
+        return name.to_owned();
+    }
+    let head: String = name.chars().take(LONGEST_NAME * 2 / 3).collect();
+    let tail: Vec<char> = name.chars().rev().take(LONGEST_NAME / 4).collect();
+    format!("{head}…{}", tail.into_iter().rev().collect::<String>())
 }
 
 /// A whole number with a comma every three digits.
@@ -98,10 +111,17 @@ pub(super) fn decimal_dollars(amount: Decimal) -> String {
     format!("{sign}${}.{fraction}", group_digits(whole))
 }
 
-/// A text field that no spreadsheet takes for a formula: what begins like one gets an apostrophe.
+/// Letters that a spreadsheet takes for the beginning of a formula, also in their full width.
+const FORMULAS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+
+/// A text field that no spreadsheet takes for a formula: what begins like one gets an apostrophe. So does what
+/// follows a semicolon: where lists are written with those, it is a cell of its own.
 pub(super) fn formula_safe(text: &str) -> String {
     let text = clean(text);
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
+    let safe = |cell: &str| {
+        if cell.trim_start().starts_with(FORMULAS) { format!("'{cell}") } else { cell.to_owned() }
+    };
+    text.split(';').map(safe).collect::<Vec<_>>().join(";")
 }
 
 /// Model names as short as they can be told apart: without `claude-`, and without the date at the
@@ -162,6 +182,20 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_would_fill_pages_has_its_middle_left_out() {
+        let long = format!("{}{}", "é".repeat(9_000), "end");
+        let short = named(&long);
+        assert!(
+            short.starts_with("éé") && short.ends_with("éend") && short.chars().count() <= 120,
+            "{short}"
+        );
+        for name in ["x".repeat(120).as_str(), "claude-opus-4"] {
+            assert_eq!(named(name), name);
+        }
+        assert_eq!(named(" \t"), "(no name)");
+    }
+
+    #[test]
     fn numbers_are_grouped() {
         for (number, text) in
             [(0, "0"), (999, "999"), (1000, "1,000"), (123_456, "123,456"), (1_234_567, "1,234,567")]
@@ -198,6 +232,10 @@ mod tests {
             ("@x", "'@x"),
             ("+1", "'+1"),
             ("a=1", "a=1"),
+            (" =1", "' =1"),
+            ("a;=1; -1;b", "a;'=1;' -1;b"),
+            ("＝1", "'＝1"),
+            ("\u{200b}=1", "'=1"),
         ] {
             assert_eq!(formula_safe(text), safe);
         }

@@ -5,7 +5,7 @@ use super::lines::Flow;
 use super::{Line, LineReader, TailError};
 use crate::domain::{Cursor, FileStat, fnv1a};
 use fs_err as fs;
-use std::io::{self, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -79,9 +79,10 @@ impl LogFile {
         self.stat
     }
 
-    /// Reads to the end of the file. `visit` gets each line that may matter; `checkpoint` gets, after
-    /// each chunk, this file and the offset behind the last whole line, and may end the reading there.
-    /// Returns the cursor behind the last whole line that was read.
+    /// Reads to where the file ended when it was opened: a file that grows as fast as it is read holds up no
+    /// other, and one whose size is nothing, as in `/proc`, is not read at all. `visit` gets each
+    /// line that may matter; `checkpoint` gets, after each chunk, this file and the offset behind the last whole
+    /// line, and may end the reading there. Returns the cursor behind the last whole line that was read.
     pub fn read(
         &self,
         lines: &mut LineReader,
@@ -91,13 +92,14 @@ impl LogFile {
         let failed = |source| TailError::new(&self.path, self.offset, source);
         let mut file = self.file.file();
         file.seek(SeekFrom::Start(self.offset)).map_err(failed)?;
+        let mut source = file.take(self.stat.size.saturating_sub(self.offset));
         let mut stopped = false;
         let mut chunk_end = |offset| {
             let flow = checkpoint(self, offset);
             stopped = flow.is_break();
             flow
         };
-        let end = lines.read(&mut file, self.offset, visit, &mut chunk_end).map_err(failed)?;
+        let end = lines.read(&mut source, self.offset, visit, &mut chunk_end).map_err(failed)?;
         if stopped { self.cursor(end) } else { self.cursor_as_of(self.stat, end) }.map_err(failed)
     }
 

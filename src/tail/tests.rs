@@ -108,8 +108,10 @@ fn what_is_known_of_a_file_is_what_was_there_when_it_was_opened() {
     log.append(&line(10));
     let mut reader = LineReader::new(1 << 20);
     let cursor = file.read(&mut reader, &mut |_, _| {}, &mut |_, _| Flow::Continue(())).unwrap();
-    assert_eq!(cursor.offset, lines(0..11).len() as u64, "the line was read");
-    assert!(!LogFile::is_unchanged(&cursor, &log.stat()), "and the file is looked at again");
+    assert_eq!(cursor.offset, lines(0..10).len() as u64);
+    assert!(!LogFile::is_unchanged(&cursor, &log.stat()), "the file is looked at again");
+    log.known = Some(cursor);
+    assert_eq!(log.read(), (Start::Resume, line(10)));
 }
 
 /// What is done to a file of ten lines that have been read.
@@ -218,4 +220,26 @@ fn what_cannot_be_read_is_named() {
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     assert!(matches!(open(&path), TailError::NotRegular { path: folder } if folder == path));
+}
+
+#[test]
+fn a_file_that_grows_while_it_is_read_is_left_where_it_ended_and_read_on_later() {
+    let mut log = Log::read_once();
+    log.append(&lines(10..20));
+    let file = LogFile::open(&log.path(), log.known.as_ref()).unwrap();
+    let mut writer = fs::File::options().append(true).open(log.path()).unwrap();
+    let mut seen = 0;
+    // A writer that is as fast as the reader, up to a length at which the test would have failed.
+    let mut visit = |_, _: Line<'_>| {
+        seen += 1;
+        if seen < 10_000 {
+            std::io::Write::write_all(&mut writer, line(20).as_bytes()).unwrap();
+        }
+    };
+    let mut reader = LineReader::new(1 << 20);
+    let cursor = file.read(&mut reader, &mut visit, &mut |_, _| Flow::Continue(())).unwrap();
+    assert_eq!((seen, cursor.offset), (10, lines(0..20).len() as u64));
+    log.known = Some(cursor);
+    assert!(!LogFile::is_unchanged(&cursor, &log.stat()), "it is looked at again");
+    assert_eq!(log.read(), (Start::Resume, line(20).repeat(10)));
 }

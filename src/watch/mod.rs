@@ -11,7 +11,7 @@ mod tests;
 mod walk;
 
 pub use hints::{Hint, Watcher};
-pub use walk::{FoundFile, Tree, walk, walk_each};
+pub use walk::{FoundFile, Tree, log_at, walk, walk_each};
 
 use std::path::PathBuf;
 
@@ -47,6 +47,14 @@ pub enum WatchError {
         /// What the system said.
         #[source]
         source: std::io::Error,
+    },
+    /// It has the name of a session log and is a pipe, a socket, a device, or a file that the kernel makes up.
+    #[error(
+        "{path} is no session log but a pipe, a socket, a device or a file of /proc or /sys; it is not read"
+    )]
+    NoLog {
+        /// What has the name.
+        path: PathBuf,
     },
     /// The system gives no file events at all.
     #[error("file events cannot be had; looking at all folders every few seconds instead")]

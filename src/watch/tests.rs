@@ -310,3 +310,42 @@ fn a_folder_that_goes_while_it_is_watched_is_gone_and_any_other_refusal_is_one()
         [io(std::io::ErrorKind::PermissionDenied), notify::Error::new(notify::ErrorKind::MaxFilesWatch)];
     assert!(!refused.iter().any(is_gone), "{refused:?}");
 }
+
+#[test]
+fn what_waits_or_never_ends_is_told_of_and_not_read() {
+    let root = folder(&["-p/s.jsonl"]);
+    let project = root.path().join("-p");
+    let _socket = std::os::unix::net::UnixListener::bind(project.join("socket.jsonl")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(project.join("pipe.jsonl")).status().unwrap();
+    assert!(made.success());
+    symlink("/dev/zero", project.join("zero.jsonl")).unwrap();
+    symlink("/dev", project.join("devices")).unwrap();
+    let mut expected = vec!["pipe.jsonl", "socket.jsonl", "zero.jsonl"];
+    if cfg!(target_os = "linux") {
+        symlink("/proc/self/status", project.join("proc.jsonl")).unwrap();
+        symlink("/proc/self", project.join("processes")).unwrap();
+        expected.insert(1, "proc.jsonl");
+    }
+    let tree = walk(root.path(), &mut |folder, _| {
+        assert!(!folder.ends_with("processes"), "{}", folder.display());
+    });
+    assert_eq!(
+        tree.files.iter().map(|file| below(root.path(), &file.path)).collect::<Vec<_>>(),
+        ["-p/s.jsonl"]
+    );
+    let mut told: Vec<_> = tree
+        .problems
+        .iter()
+        .map(|problem| match problem {
+            WatchError::NoLog { path } => below(&project, path),
+            other => panic!("{other}"),
+        })
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, expected);
+    for name in expected {
+        assert!(matches!(log_at(&project.join(name)), Err(WatchError::NoLog { .. })), "{name}");
+    }
+    assert!(log_at(&project.join("s.jsonl")).unwrap().is_some());
+    assert!([project.join("missing.jsonl"), project].iter().all(|path| log_at(path).unwrap().is_none()));
+}

@@ -53,6 +53,7 @@ pub fn walk_each(
     visit: &mut dyn FnMut(FoundFile) -> ControlFlow<()>,
 ) -> Tree {
     let mut tree = Tree::default();
+    let made_up = made_up_devices();
     let mut entered = HashSet::new();
     let mut waiting = vec![start.to_owned()];
     while let Some(folder) = waiting.pop() {
@@ -63,12 +64,15 @@ pub fn walk_each(
                 continue;
             }
         };
-        if !metadata.is_dir() || !entered.insert((metadata.dev(), metadata.ino())) {
+        if !metadata.is_dir()
+            || made_up.contains(&metadata.dev())
+            || !entered.insert((metadata.dev(), metadata.ino()))
+        {
             continue;
         }
         enter(&folder, &metadata);
         tree.folders += 1;
-        if list(&folder, &mut tree, &mut waiting, visit).is_break() {
+        if list(&folder, &made_up, &mut tree, &mut waiting, visit).is_break() {
             break;
         }
     }
@@ -85,8 +89,36 @@ impl Tree {
     }
 }
 
+/// What a name that looks like a session log's leads to; `None` where there is nothing, or a folder. A link is
+/// followed: a person may keep logs elsewhere.
+///
+/// # Errors
+/// [`WatchError::NoLog`] for what is no file on a disk: reading it could wait, or go on, for ever.
+pub fn log_at(path: &Path) -> Result<Option<FoundFile>, WatchError> {
+    look(path, &made_up_devices())
+}
+
+fn look(path: &Path, made_up: &[u64]) -> Result<Option<FoundFile>, WatchError> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() && !made_up.contains(&metadata.dev()) => {
+            Ok(Some(FoundFile { path: path.to_owned(), metadata }))
+        }
+        Ok(metadata) if !metadata.is_dir() => Err(WatchError::NoLog { path: path.to_owned() }),
+        _ => Ok(None),
+    }
+}
+
+/// Devices of the file systems whose files the kernel makes up as they are read: some wait, and some have no
+/// end. Where they are not mounted, an ordinary folder may have their name.
+fn made_up_devices() -> Vec<u64> {
+    let device = |folder| fs::metadata(folder).map(|metadata| metadata.dev()).ok();
+    let disk = device("/");
+    ["/proc", "/sys"].into_iter().filter_map(device).filter(|made_up| Some(*made_up) != disk).collect()
+}
+
 fn list(
     folder: &Path,
+    made_up: &[u64],
     tree: &mut Tree,
     waiting: &mut Vec<PathBuf>,
     visit: &mut dyn FnMut(FoundFile) -> ControlFlow<()>,
@@ -101,22 +133,17 @@ fn list(
     for entry in entries.filter_map(Result::ok) {
         let Ok(kind) = entry.file_type() else { continue };
         let path = entry.path();
-        if kind.is_dir() {
+        if kind.is_dir() || (kind.is_symlink() && path.is_dir()) {
             waiting.push(path);
-        } else if kind.is_symlink() {
-            match fs::metadata(&path) {
-                Ok(target) if target.is_dir() => waiting.push(path),
-                Ok(metadata) if metadata.is_file() && is_session_log(&path) => {
-                    tree.has_links = true;
-                    visit(FoundFile { path, metadata })?;
+        } else if is_session_log(&path) {
+            match look(&path, made_up) {
+                Ok(Some(found)) => {
+                    tree.has_links |= kind.is_symlink();
+                    visit(found)?;
                 }
-                _ => {}
+                Ok(None) => {}
+                Err(problem) => tree.problems.push(problem),
             }
-        } else if kind.is_file()
-            && is_session_log(&path)
-            && let Ok(metadata) = entry.metadata()
-        {
-            visit(FoundFile { path, metadata })?;
         }
     }
     ControlFlow::Continue(())

@@ -16,6 +16,7 @@ mod fixtures;
 mod follow;
 #[cfg(test)]
 mod fuzz_corpus;
+mod hostile;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]

@@ -189,3 +189,47 @@ fn no_text_is_reported() {
         assert_output_silent(&arguments.join(" "), &sandbox.output(&arguments));
     }
 }
+
+#[test]
+fn no_text_is_in_what_a_killed_daemon_leaves_or_says() {
+    let sandbox = Sandbox::new();
+    sandbox.log(&format!("{SESSION}.jsonl"), &planted());
+    for format in ["text", "json"] {
+        let mut command = sandbox.command();
+        command
+            .args(["run", "--log-level", "trace", "--log-format", format, "--state-dir"])
+            .arg(sandbox.state());
+        command.arg("--claude-dir").arg(sandbox.claude()).stderr(std::process::Stdio::piped());
+        let mut daemon = crate::process::Daemon::start(&mut command);
+        daemon.wait_for("following");
+        assert_silent(&format!("the log, as {format}"), daemon.told.join("\n").as_bytes());
+        assert!(daemon.kill());
+        let files = files_below(&sandbox.state());
+        assert!(files.iter().any(|file| file.to_string_lossy().ends_with("-wal")), "{files:?}");
+        for file in files {
+            assert_silent(&file.display().to_string(), &fs::read(&file).expect("a ledger file"));
+        }
+    }
+}
+
+#[test]
+fn no_text_is_told_by_the_commands_around_the_reports() {
+    let sandbox = scanned();
+    let (state, claude) = (sandbox.state(), sandbox.claude());
+    let user = "3dfb3580-b7c4-4da3-8d9e-b9775c216f7e";
+    for line in [&["check"][..], &["check", "--json"], &["metrics"], &["publish", "--dry-run"], &["publish"]]
+    {
+        let mut command = sandbox.command();
+        command
+            .args(line)
+            .args(["--log-level", "trace", "--state-dir"])
+            .arg(&state)
+            .arg("--claude-dir")
+            .arg(&claude);
+        command.env("SUPABASE_URL", "http://127.0.0.1:9").env("USER_ID", user);
+        let output = command.env("SUPABASE_SERVICE_KEY", "sb_secret_x").output().expect("tallyd starts");
+        assert_silent(&format!("stdout of {line:?}"), &output.stdout);
+        assert_silent(&format!("stderr of {line:?}"), &output.stderr);
+        assert!(!output.stdout.is_empty() || !output.stderr.is_empty(), "{line:?}");
+    }
+}

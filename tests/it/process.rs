@@ -93,6 +93,14 @@ impl Sandbox {
         command
     }
 
+    /// The same, started by another program with these arguments: `["setpriv", "--bounding-set=-all"]`.
+    pub(crate) fn tallyd_under(&self, launcher: &[&str], subcommand: &str) -> Command {
+        let (program, arguments) = launcher.split_first().expect("a program");
+        let mut command = Command::new(program);
+        command.args(arguments);
+        self.tallyd_by(command, subcommand)
+    }
+
     /// The same, started by a program that ends in becoming it, such as `nsenter` or `prlimit`.
     pub(crate) fn tallyd_by(&self, mut launcher: Command, subcommand: &str) -> Command {
         launcher.arg(env!("CARGO_BIN_EXE_tallyd"));

@@ -4,18 +4,22 @@ use super::row::{Row, State};
 use crate::cli::engine;
 use crate::cli::exit::ExitCode;
 use crate::cli::publishing::{self, HOW_TO_SWITCH_ON, sessions};
+use crate::cli::scan::counted;
 use crate::config::Settings;
 use crate::domain::UnixMillis;
 use crate::ledger::{Activity, Ledger, LedgerError, LedgerReader, Outbox, Parked};
 use crate::parse::RULES_VERSION;
 use crate::publish::PublishOptions;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 /// Parked sessions that are shown one by one in text; JSON has all.
 const SHOWN_PARKED: usize = 5;
 
 const MORE_EVENTS_HELP: &str = "raise the limits of inotify (sysctl fs.inotify.max_user_watches and fs.inotify.max_user_instances); tallyd finds out by itself";
+const OPEN_TO_OTHERS: &str =
+    "others may look into the state folder, or write in it; `chmod 700` on it keeps them out";
 
 const PARKED_HELP: &str = "`tallyd publish` tries them again; where that does not help, the project's SQL or tallyd has a defect: please report it";
 
@@ -56,6 +60,16 @@ fn without_events(row: Row) -> Row {
     if is_ok { row.help(MORE_EVENTS_HELP) } else { row }
 }
 
+/// Logs that tallyd could not read when it last looked at them; nothing where there are none.
+pub(super) fn unreadable(settings: &Settings) -> Option<Row> {
+    let reader = LedgerReader::open(settings.state_dir().ok()?).ok()?;
+    let logs = reader.unreadable_logs().ok().filter(|logs| *logs > 0)?;
+    let detail =
+        format!("{} could not be read when last looked at: not counted", counted(logs, "session log"));
+    let help = "tallyd's own log names them; make them readable for the user that tallyd runs as";
+    Some(Row::wrong("logs", ExitCode::Failure, detail).help(help).fact("unreadable", logs))
+}
+
 /// The ledger, and who keeps it up to date.
 pub(super) fn ledger(settings: &Settings) -> Row {
     let folder = match settings.state_dir() {
@@ -88,10 +102,16 @@ pub(super) fn ledger(settings: &Settings) -> Row {
         Row::wrong("ledger", ExitCode::Ledger, format!("{:#}", anyhow::Error::new(error)))
             .help("reports go on with what it has; nothing new is counted until it can be written")
     } else {
-        Row::ok("ledger", format!("{place}; {kept}"))
+        let row = Row::ok("ledger", format!("{place}; {kept}"));
+        if is_open_to_others(folder) { row.help(OPEN_TO_OTHERS) } else { row }
     };
     row.fact("file", place)
         .fact("daemon", daemon.and_then(|holder| holder.pid).map_or(Value::Null, Value::from))
+}
+
+/// True where others may list the state folder, or make files in it. Those of tallyd are its user's alone.
+fn is_open_to_others(folder: &Path) -> bool {
+    std::fs::metadata(folder).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
 }
 
 /// True where a daemon keeps the ledger.

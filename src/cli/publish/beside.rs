@@ -12,10 +12,9 @@ use crate::config::Settings;
 use crate::domain::Cursor;
 use crate::ledger::{Holder, LedgerReader, Outbox};
 use crate::publish::PublishOptions;
-use crate::tail::file_stat;
+use crate::tail::{LogFile, file_stat};
 use crate::watch::FoundFile;
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -88,7 +87,7 @@ fn readable_logs(settings: &Settings, daemon: &Holder) -> anyhow::Result<Vec<Fou
         return Ok(Vec::new());
     }
     let files = engine::find_logs(&options.roots).files;
-    Ok(files.into_iter().filter(|file| File::open(&file.path).is_ok()).collect())
+    Ok(files.into_iter().filter(|file| LogFile::open(&file.path, None).is_ok()).collect())
 }
 
 /// Leaves those that the daemon has not taken in yet and that are still what they were.

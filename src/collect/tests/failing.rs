@@ -1,6 +1,7 @@
 //! Files that cannot be read and a ledger that cannot be written: cursors move only with facts.
 
 use super::*;
+use crate::tail::TailError;
 use crate::watch::FoundFile;
 use pretty_assertions::assert_eq;
 
@@ -114,4 +115,26 @@ fn a_file_that_vanished_since_it_was_found_is_no_trouble() {
     fs::remove_file(sandbox.log("a.jsonl")).unwrap();
     let summary = sandbox.collector().take_in_tree(&tree, &mut |_| {}).unwrap();
     assert_eq!((summary.reports.len(), sandbox.cursors().len()), (0, 0));
+}
+
+#[test]
+fn what_took_the_place_of_a_log_after_it_was_found_holds_up_nobody() {
+    let mut sandbox = Sandbox::new();
+    sandbox.write("a.jsonl", &line("A", 1));
+    sandbox.write("b.jsonl", &line("B", 1));
+    let path = sandbox.log("a.jsonl");
+    let found = |name: &str, path: &Path| FoundFile {
+        path: sandbox.log(name),
+        metadata: fs::metadata(path).unwrap(),
+    };
+    let files = [found("a.jsonl", &path), found("b.jsonl", &sandbox.log("b.jsonl"))];
+    fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let summary = sandbox.collector().take_in(&files, &mut |_| {}).unwrap();
+    assert!(
+        matches!(&summary.reports[..], [FileReport::File(TailError::NotRegular { .. })]),
+        "{:?}",
+        summary.reports
+    );
+    assert_eq!((summary.losses, sandbox.counted()), (1, (1, 1)), "the other one counts");
 }

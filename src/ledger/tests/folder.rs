@@ -4,6 +4,7 @@ use super::*;
 use crate::ledger::schema::SCHEMA_VERSION;
 use pretty_assertions::assert_eq;
 use rusqlite::Connection;
+use std::error::Error;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -243,4 +244,65 @@ fn a_look_at_the_lock_is_not_taken_for_the_daemon_that_was_there() {
     assert!(LedgerLock::holder(folder.path()).unwrap().is_some_and(|holder| holder.is_daemon()));
     drop(daemon);
     assert_eq!(LedgerLock::holder(folder.path()).unwrap(), None);
+}
+
+#[test]
+fn a_folder_that_everybody_may_write_in_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let error = Ledger::make_folder(folder.path()).unwrap_err();
+    assert!(matches!(&error, LedgerError::Exposed { path, .. } if path == folder.path()), "{error}");
+    assert!(!error.is_transient());
+    Ledger::make_folder(&folder.path().join("own")).unwrap();
+}
+
+#[test]
+fn no_file_of_the_state_folder_is_written_through_a_link() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let victim = elsewhere.path().join("victim");
+    for name in ["lock", LEDGER_FILE, "ledger.sqlite-wal", "ledger.sqlite-shm"] {
+        for is_there in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let _ = fs::remove_file(&victim);
+            if is_there {
+                fs::write(&victim, "").unwrap();
+            }
+            symlink(&victim, folder.path().join(name)).unwrap();
+            let opened = LedgerLock::acquire(folder.path(), "test")
+                .map_err(|error| error.source().unwrap().to_string())
+                .and_then(|lock| {
+                    Ledger::open(folder.path(), lock).map_err(|error| error.source().unwrap().to_string())
+                });
+            let told = opened.map(|_| ()).unwrap_err();
+            assert!(told.contains("symbolic link"), "{name}: {told}");
+            assert_eq!(fs::read(&victim).ok(), is_there.then(Vec::new), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_may_be_a_link_and_files_that_let_others_in_are_mended() {
+    let (real, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = place.path().join("state");
+    symlink(real.path(), &folder).unwrap();
+    drop(open(&folder).unwrap());
+    for name in ["lock", LEDGER_FILE, "ledger.sqlite-wal", "ledger.sqlite-shm"] {
+        let path = folder.join(name);
+        fs::File::options().append(true).create(true).open(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    }
+    let _ledger = open(&folder).unwrap();
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
+
+#[test]
+fn a_lock_that_is_a_pipe_is_refused_and_waits_for_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("lock")).status().unwrap();
+    assert!(made.success());
+    assert!(matches!(LedgerLock::acquire(folder.path(), "test"), Err(LockError::File { .. })));
+    assert!(matches!(LedgerLock::holder(folder.path()), Err(LockError::File { .. })));
 }

@@ -3,10 +3,10 @@
 //! Owns: what is said of unpriced usage, lower bounds and the meaning of costs. Refuses: numbers of its
 //! own; all come from the report. Cannot fail.
 
-use super::{Page, named};
+use super::Page;
 use crate::report::build::Report;
 use crate::report::group::ModelSums;
-use crate::report::text::{clean, grouped};
+use crate::report::text::{clean, grouped, named};
 use crate::report::{Kind, Request};
 use std::fmt::Write;
 

@@ -48,9 +48,12 @@ const OPTION_TYPES: &[&str] =
 /// Foreign crates and ambient things, and the modules that alone may touch them.
 const OWNERS: &[(&[&str], &[&str])] = &[
     (&["rusqlite"], &["ledger"]),
+    (&["rustix"], &["ledger"]),
     (&["notify"], &["watch"]),
     (&["toml"], &["config", "price"]),
     (&["std", "env"], &["config", "telemetry"]),
+    // What is started inherits the environment, and keys may be in it.
+    (&["std", "process", "Command"], &[]),
     (&["directories"], &["config"]),
     (&["clap"], &["cli"]),
     (&["clap_complete"], &["cli"]),
