@@ -27,8 +27,13 @@ pub fn run(_args: &MetricsArgs, settings: &Settings) -> anyhow::Result<ExitCode>
     let reader = LedgerReader::open(folder)?;
     let outbox = Outbox::open(folder)?;
     let publishing = settings.enabled && settings.publish().is_ok_and(|options| options.is_some());
-    let known =
-        Metrics { models: by_model(&reader)?, publishing, backlog: outbox.backlog()?, note: outbox.noted()? };
+    let known = Metrics {
+        models: by_model(&reader)?,
+        publishing,
+        backlog: outbox.backlog()?,
+        note: outbox.noted()?,
+        restoration: outbox.restoration()?,
+    };
     output::print(&metrics::text(&known))?;
     Ok(ExitCode::Done)
 }

@@ -40,15 +40,16 @@ impl Totals {
     }
 }
 
+/// Stops at the largest number, as [`TokenCounts`] do.
 impl AddAssign for Totals {
     fn add_assign(&mut self, other: Self) {
         self.tokens += other.tokens;
-        self.thinking += other.thinking;
-        self.messages += other.messages;
-        self.web_searches += other.web_searches;
-        self.unpriced += other.unpriced;
-        self.unpriced_tokens += other.unpriced_tokens;
-        self.incomplete += other.incomplete;
+        self.thinking = self.thinking.saturating_add(other.thinking);
+        self.messages = self.messages.saturating_add(other.messages);
+        self.web_searches = self.web_searches.saturating_add(other.web_searches);
+        self.unpriced = self.unpriced.saturating_add(other.unpriced);
+        self.unpriced_tokens = self.unpriced_tokens.saturating_add(other.unpriced_tokens);
+        self.incomplete = self.incomplete.saturating_add(other.incomplete);
         self.cost += other.cost;
     }
 }
@@ -68,6 +69,9 @@ pub struct Cell {
     pub first: UnixMillis,
     /// Time of the latest response in the cell.
     pub last: UnixMillis,
+    /// It was read from the server: no log here has what is in it. The quarter hour is then that of noon UTC,
+    /// and the times are as near as a day of the session tells.
+    pub restored: bool,
 }
 
 /// What is known of a session beside its usage.

@@ -22,6 +22,9 @@ pub(super) const REFUSED_MESSAGE: &str = "publish_refused_message";
 /// What mends it.
 pub(super) const REFUSED_HELP: &str = "publish_refused_help";
 
+/// There may be usage that no log has and the server does: `1` until that was looked for there.
+pub(super) const RESTORE_WANTED: &str = "restore_wanted";
+
 /// A value; `None` where there is none.
 pub(super) fn text(sql: &Connection, key: &str) -> Result<Option<String>, LedgerError> {
     let value = sql

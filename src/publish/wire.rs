@@ -187,7 +187,7 @@ pub(super) struct TotalsRow {
 /// A row of `token_usage_sessions`.
 #[derive(Deserialize)]
 pub(super) struct SessionRow {
-    pub(super) session_id: String,
+    session_id: String,
     pub(super) revision: u64,
     pub(super) session_started_at: String,
     pub(super) last_message_at: Option<String>,
@@ -199,7 +199,7 @@ pub(super) struct SessionRow {
 /// A row of `token_usage_session_days`.
 #[derive(Deserialize)]
 pub(super) struct CellRow {
-    pub(super) session_id: String,
+    session_id: String,
     pub(super) model: String,
     #[serde(flatten)]
     pub(super) day: DayRow,
@@ -211,6 +211,54 @@ pub(super) struct DayRow {
     usage_date: String,
     #[serde(flatten)]
     pub(super) totals: TotalsRow,
+}
+
+/// A row of a session: as the contract says, or with something else in it. One that is wrong spoils no other.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Lenient<T> {
+    Right(T),
+    Wrong { session_id: String },
+}
+
+/// A row that says which session it is of.
+pub(super) trait OfSession {
+    fn session(&self) -> &str;
+}
+
+impl OfSession for SessionRow {
+    fn session(&self) -> &str {
+        &self.session_id
+    }
+}
+
+impl OfSession for CellRow {
+    fn session(&self) -> &str {
+        &self.session_id
+    }
+}
+
+impl<T: OfSession> Lenient<T> {
+    pub(super) fn session(&self) -> &str {
+        match self {
+            Self::Right(row) => row.session(),
+            Self::Wrong { session_id } => session_id,
+        }
+    }
+
+    pub(super) fn row(&self) -> Option<&T> {
+        match self {
+            Self::Right(row) => Some(row),
+            Self::Wrong { .. } => None,
+        }
+    }
+
+    pub(super) fn into_row(self) -> Option<T> {
+        match self {
+            Self::Right(row) => Some(row),
+            Self::Wrong { .. } => None,
+        }
+    }
 }
 
 impl TotalsRow {

@@ -25,6 +25,7 @@ mod isolation;
 pub(crate) mod keys;
 mod published;
 mod publisher;
+mod restored;
 mod stack;
 
 pub(crate) use stack::{Database, Stack, Template};
