@@ -64,6 +64,12 @@ pub(super) fn sessions(sql: &Connection) -> Result<u64, LedgerError> {
     Ok(count(sql.prepare_cached("SELECT count(*) FROM restored")?.query_row([], |row| row.get(0))?))
 }
 
+/// Whether any session does: asked in every transaction, and answered by one row.
+fn are_any(sql: &Connection) -> Result<bool, LedgerError> {
+    let query = "SELECT EXISTS (SELECT 1 FROM restored)";
+    Ok(sql.prepare_cached(query)?.query_row([], |row| row.get(0))?)
+}
+
 /// How much of a session `cell` or `restored_cell` knows; nothing at all is less than anything.
 pub(super) fn fullness_in(
     sql: &Connection,
@@ -87,7 +93,7 @@ pub(super) fn fullness_in(
 /// Lets sessions count by their responses whose cells have caught up with the restored value. Their stamps
 /// go up with the change of the cells, so that they are published anew.
 pub(super) fn settle(sql: &Connection, changed: &BTreeSet<i64>) -> Result<(), LedgerError> {
-    if changed.is_empty() || sessions(sql)? == 0 {
+    if changed.is_empty() || !are_any(sql)? {
         return Ok(());
     }
     for session in changed {

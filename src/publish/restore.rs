@@ -80,7 +80,7 @@ impl Publisher {
 
     /// Takes what the server has more of, where the ledger wants that.
     pub(super) async fn restore_where_wanted(&mut self) -> Result<(), Obstacle> {
-        if self.outbox.restoration()?.is_wanted {
+        if self.outbox.wants_restore()? {
             let restored = self.restore_once().await?;
             tell(&restored);
         }

@@ -84,6 +84,11 @@ impl Outbox {
         meta::set(&self.connection, meta::RESTORE_WANTED, None)
     }
 
+    /// Whether what the server has is still to be read.
+    pub fn wants_restore(&self) -> Result<bool, LedgerError> {
+        is_wanted(&self.connection)
+    }
+
     /// How many sessions come from the server, and whether more are wanted.
     pub fn restoration(&self) -> Result<Restoration, LedgerError> {
         let sql = self.connection.unchecked_transaction()?;

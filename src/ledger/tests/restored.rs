@@ -6,6 +6,7 @@ use crate::domain::Usd;
 use crate::domain::{DayCell, Destination, Revision, SessionValue};
 use chrono::NaiveDate;
 use pretty_assertions::assert_eq;
+use proptest::prelude::*;
 
 /// The rules that the server's values are by, unless a test says otherwise.
 const RULES: u32 = 7;
@@ -292,4 +293,78 @@ fn a_stranger_of_no_user_is_not_read() {
     adopt(&sandbox, theirs(value("s", 1, 1), revision(RULES)));
     let found = sandbox.outbox().adopt(&nobody, &[], UnixMillis(1)).unwrap();
     assert_eq!(found, Adopted::Foreign(user(1)));
+}
+
+/// What happens to one of two sessions.
+#[derive(Clone, Debug)]
+enum Step {
+    /// So many more responses turn up in the logs, each with 10 tokens of output.
+    Grow(usize, i64),
+    /// The server has so many responses and so much output on each of two days, by these rules.
+    Restore(usize, u64, u64, u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0..2_usize, 1..4_i64).prop_map(|(session, more)| Step::Grow(session, more)),
+        (0..2_usize, 1..5_u64, 1..60_u64, 1..4_u32)
+            .prop_map(|(session, messages, output, rules)| Step::Restore(session, messages, output, rules)),
+    ]
+}
+
+/// A session as it should be.
+#[derive(Clone, Copy, Debug, Default)]
+struct Expected {
+    logged: i64,
+    /// Rules, responses and output of the server's value that counts, in the order of the contract's rank.
+    restored: Option<(u32, u64, u64)>,
+}
+
+impl Expected {
+    fn fullness_of_logs(&self) -> (u64, u64) {
+        let logged = u64::try_from(self.logged).unwrap();
+        (logged, 10 * logged)
+    }
+
+    /// Only what knows more than the logs stays.
+    fn settle(&mut self) {
+        let logs = self.fullness_of_logs();
+        self.restored = self.restored.filter(|(_, messages, output)| (*messages, *output) > logs);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn each_session_counts_by_logs_or_server_whichever_knows_more(steps in prop::collection::vec(step(), 1..14)) {
+        let (names, mut expected) = (["one", "two"], [Expected::default(); 2]);
+        let mut sandbox = Sandbox::new();
+        for step in &steps {
+            match *step {
+                Step::Grow(session, more) => {
+                    let one = &mut expected[session];
+                    grow(&mut sandbox, names[session], one.logged, one.logged + more);
+                    one.logged += more;
+                    one.settle();
+                }
+                Step::Restore(session, messages, output, rules) => {
+                    adopt(&sandbox, theirs(value(names[session], messages, output), revision(rules)));
+                    let one = &mut expected[session];
+                    one.restored = one.restored.max(Some((rules, 2 * messages, 2 * output)));
+                    one.settle();
+                }
+            }
+            for (name, one) in names.iter().zip(&expected) {
+                let mut sum = Totals::default();
+                let cells = sandbox.cells();
+                let of_it = cells.iter().filter(|((session, ..), _)| session == name);
+                of_it.for_each(|(_, (totals, ..))| sum += *totals);
+                let counts = one.restored.map_or(one.fullness_of_logs(), |(_, messages, output)| (messages, output));
+                prop_assert_eq!((sum.messages, sum.tokens.output), counts, "{} after {:?}", name, step);
+                let is_restored = sandbox.reader().restored(name).unwrap().is_some();
+                prop_assert_eq!(is_restored, one.restored.is_some());
+            }
+        }
+    }
 }
