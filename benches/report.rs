@@ -21,7 +21,8 @@ fn data() -> ReportData {
         let totals =
             Totals { tokens, messages: 3, cost: Usd(i128::from(number) * 1_234_567), ..Totals::default() };
         let session = SessionKey((number / 50 + number % 3) % SESSIONS);
-        Cell { session, model: ModelKey(number % MODELS), quarter: at.quarter(), totals, first: at, last: at }
+        let (model, quarter) = (ModelKey(number % MODELS), at.quarter());
+        Cell { session, model, quarter, totals, first: at, last: at, restored: false }
     });
     let session = |number| SessionInfo {
         key: SessionKey(number),

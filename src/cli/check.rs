@@ -6,6 +6,7 @@
 mod local;
 mod remote;
 mod render;
+mod restored;
 mod row;
 
 use super::exit::ExitCode;
@@ -63,7 +64,9 @@ fn rows(settings: &Settings) -> Vec<Row> {
         Ok(Ok(outbox)) if !is_off || outbox.owner().is_ok_and(|owner| owner.is_some()) => {
             rows.extend(local::owner(&outbox, options.as_ref()));
             rows.push(local::backlog(&outbox, local::has_daemon(settings)));
+            rows.extend(restored::row(&outbox, options.is_some()));
         }
+        Ok(Ok(outbox)) => rows.extend(restored::row(&outbox, false)),
         // The row of the ledger says why.
         Ok(Err(_)) | Err(_) if !is_off => rows.extend(["owner", "backlog"].map(Row::of_unreadable_ledger)),
         _ => {}

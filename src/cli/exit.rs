@@ -46,7 +46,7 @@ pub enum ExitCode {
     Parked,
     /// 13: the ledger belongs to another user or project.
     Foreign,
-    /// 14: `verify` found what it cannot refill.
+    /// 14: `verify` or `restore` found on the server what it cannot mend.
     Differs,
 }
 

@@ -1,5 +1,7 @@
 //! `tallyd explain`: how one response or session came to its figures.
 
+mod restored;
+
 use super::errors::{UnknownId, UsageError};
 use super::exit::ExitCode;
 use super::{engine, output};
@@ -40,15 +42,21 @@ pub fn run(args: &ExplainArgs, settings: &Settings) -> anyhow::Result<ExitCode> 
     let prices = engine::prices(settings)?;
     let ledger = LedgerReader::open(settings.state_dir()?)?;
     let mut responses = ledger.responses_by_message(&args.id)?;
-    let mut text = String::new();
+    let mut text;
     if responses.is_empty() {
         let sessions: Vec<String> = ledger.sessions()?.into_iter().map(|session| session.id).collect();
         let id = session_meant(&args.id, &sessions)?;
         responses = ledger.responses_by_session(id)?;
-        text = session_head(id, &responses);
-    }
-    if responses.is_empty() {
-        return Err(UnknownId { id: args.id.clone() }.into());
+        let restored = ledger.restored(id)?;
+        if responses.is_empty() && restored.is_none() {
+            return Err(UnknownId { id: args.id.clone() }.into());
+        }
+        text = match restored {
+            Some(restored) => restored::session_head(&restored, &responses),
+            None => session_head(id, &responses),
+        };
+    } else {
+        text = restored::note(&ledger, &responses)?;
     }
     let sightings = ledger.sightings(&responses)?;
     for response in &responses {

@@ -35,6 +35,7 @@ pub fn run(_args: &MetricsArgs, settings: &Settings) -> anyhow::Result<ExitCode>
         publishing,
         backlog: outbox.backlog()?,
         note: outbox.noted()?,
+        restoration: outbox.restoration()?,
     };
     output::print(&metrics::text(&known))?;
     Ok(ExitCode::Done)

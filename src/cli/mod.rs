@@ -20,6 +20,7 @@ mod publishing;
 pub mod reassign;
 pub mod report;
 mod report_help;
+pub mod restore;
 pub mod run;
 pub mod scan;
 pub mod schema;
@@ -50,7 +51,8 @@ Exit codes: 0 done, 1 unexpected failure, 2 usage, 3 configuration, 4 no state f
 5 ledger locked by another tallyd, 6 ledger written by a newer tallyd, 7 ledger cannot be read or
 written, 8 a price file is wrong, 9 nothing found for the id given to `explain`, 10 Supabase refuses the
 key or the user or lacks tallyd's SQL, 11 not sent in time, kept and sent later, 12 the server refuses
-some sessions, 13 the ledger belongs to another user or project, 14 `verify` found a lasting difference.";
+some sessions, 13 the ledger belongs to another user or project, 14 `verify` or
+`restore` found a lasting difference.";
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -86,6 +88,8 @@ pub enum Command {
     Reassign(reassign::ReassignArgs),
     /// Compare Supabase with the ledger, and send again what is missing there
     Verify(verify::VerifyArgs),
+    /// Take back from Supabase what no log has any more
+    Restore(restore::RestoreArgs),
     /// Print the ledger's figures for a monitoring system, as Prometheus text
     Metrics(metrics::MetricsArgs),
     /// Print the SQL that sets a Supabase project up
@@ -142,6 +146,7 @@ impl Cli {
             Some(Command::Verify(args)) => verify::run(args, settings),
             Some(Command::Check(args)) => check::run(args, settings),
             Some(Command::Reassign(args)) => reassign::run(args, settings),
+            Some(Command::Restore(args)) => restore::run(args, settings),
             Some(Command::Metrics(args)) => metrics::run(args, settings),
             Some(Command::Schema(args)) => schema::run(args),
         }

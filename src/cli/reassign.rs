@@ -68,6 +68,8 @@ struct Standing {
     unsent: u64,
     /// Of these, the ones that are held for somebody else.
     held: u64,
+    /// Sessions that were read from a server.
+    restored: u64,
 }
 
 impl Standing {
@@ -81,13 +83,14 @@ impl Standing {
             counted: counted.len() as u64,
             unsent: backlog.waiting + backlog.parked + backlog.held,
             held: backlog.held,
+            restored: outbox.restoration()?.sessions,
         })
     }
 }
 
 /// What is said without an option.
 fn describe(standing: &Standing) -> (String, ExitCode) {
-    let Standing { owner, configured, counted, unsent, held } = standing;
+    let Standing { owner, configured, counted, unsent, held, restored } = standing;
     let belongs = owner.as_ref().map_or("nobody yet".to_owned(), ToString::to_string);
     let counted = sessions(*counted);
     let mut text = format!("The ledger belongs to  {belongs}\nConfigured is          {configured}\n");
@@ -124,6 +127,13 @@ fn describe(standing: &Standing) -> (String, ExitCode) {
                  Or set USER_ID and SUPABASE_URL back.\n",
                 ""
             );
+            if *restored > 0 {
+                let _ = writeln!(
+                    text,
+                    "{} restored from the server stay with the user they were read for, whatever you decide.",
+                    sessions(*restored)
+                );
+            }
             (text, ExitCode::Foreign)
         }
     }
@@ -167,7 +177,7 @@ mod tests {
     }
 
     fn standing(owner: Option<Destination>) -> Standing {
-        Standing { owner, configured: user('b'), counted: 12, unsent: 3, held: 2 }
+        Standing { owner, configured: user('b'), counted: 12, unsent: 3, held: 2, restored: 0 }
     }
 
     #[test]
@@ -186,6 +196,10 @@ mod tests {
                                          sent, which the owner keeps.
         Or set USER_ID and SUPABASE_URL back.
         ");
+        let restored = Standing { restored: 2, ..standing(Some(user('a'))) };
+        assert!(describe(&restored).0.ends_with(
+            "2 sessions restored from the server stay with the user they were read for, whatever you decide.\n"
+        ));
         let (text, code) = describe(&standing(Some(user('b'))));
         assert_eq!(code, ExitCode::Done);
         insta::assert_snapshot!(text, @"

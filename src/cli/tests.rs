@@ -56,7 +56,7 @@ fn global_options_stand_before_or_after_the_command() {
     };
     let names: Vec<String> =
         Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    assert_eq!(names.len(), 19);
+    assert_eq!(names.len(), 20);
     for name in names {
         let operand = match name.as_str() {
             "explain" => "msg_1",
@@ -167,6 +167,7 @@ fn what_cannot_be_meant_is_refused() {
         ("tallyd publish --wait --timeout 0", ErrorKind::ValueValidation),
         ("tallyd publish --dry-run --wait", ArgumentConflict),
         ("tallyd verify --dry-run --timeout 5", ArgumentConflict),
+        ("tallyd restore --dry-run --timeout 5", ArgumentConflict),
         ("tallyd reassign --everything --from-now-on", ArgumentConflict),
     ] {
         let error = typed(line).expect_err(line);

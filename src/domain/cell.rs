@@ -69,6 +69,9 @@ pub struct Cell {
     pub first: UnixMillis,
     /// Time of the latest response in the cell.
     pub last: UnixMillis,
+    /// It was read from the server: no log here has what is in it. The quarter hour is then that of noon UTC,
+    /// and the times are as near as a day of the session tells.
+    pub restored: bool,
 }
 
 /// What is known of a session beside its usage.

@@ -20,7 +20,7 @@ pub use cursor::{Cursor, FileStat};
 pub use hash::{fnv1a, fnv1a_128};
 pub use identity::{Destination, UserId};
 pub use money::{Cost, Picodollars, Usd};
-pub use published::{DayCell, Revision, SessionValue};
+pub use published::{DayCell, Fullness, LARGEST_COUNT, Revision, SessionValue, fullness, rank};
 pub use response::{
     Attribution, Chain, ClientAccount, ClientModelAccount, Geo, MessageKey, ModelName, Part, PartKind, Rank,
     Response, ResponseLine, Speed, Tier, Usage,

@@ -2,7 +2,11 @@
 
 use super::{Totals, UnixMillis};
 use chrono::NaiveDate;
+use std::cmp::Reverse;
 use std::fmt;
+
+/// The largest count, and the largest revision, that the contract takes (`supabase/README.md`).
+pub const LARGEST_COUNT: u64 = 1_000_000_000_000_000;
 
 /// The rules that a value was counted and priced by: of two values of a session the one with the greater
 /// revision counts, whatever the counters say. Made from versions that are built in or configured, never
@@ -23,6 +27,12 @@ impl Revision {
         let shipped = u64::from(shipped_prices).min(SHIPPED_PRICES - 1);
         let own = u64::from(own_prices).min(OWN_PRICES - 1);
         Self((u64::from(rules) * SHIPPED_PRICES + shipped) * OWN_PRICES + own)
+    }
+
+    /// The revision that a server has a value by; none of 0, which callers have who name none, and of what
+    /// the contract does not take.
+    pub fn of_stored(number: u64) -> Option<Self> {
+        (1..=LARGEST_COUNT).contains(&number).then_some(Self(number))
     }
 
     /// The number that is sent.
@@ -52,6 +62,29 @@ pub struct SessionValue {
     pub model: String,
     /// By day and model, in this order, each pair once.
     pub cells: Vec<DayCell>,
+}
+
+impl SessionValue {
+    /// Whether the cells add up to the totals.
+    pub fn adds_up(&self) -> bool {
+        let mut sum = Totals::default();
+        self.cells.iter().for_each(|cell| sum += cell.totals);
+        sum == self.totals
+    }
+}
+
+/// How much of a session a value knows: responses, output, all tokens. The greater knows more, whatever the
+/// rules that it was counted by.
+pub type Fullness = (u64, u64, u64);
+
+/// The fullness of a session's totals.
+pub fn fullness(totals: &Totals) -> Fullness {
+    (totals.messages, totals.tokens.output, totals.tokens.total())
+}
+
+/// By what a server keeps the greater of two values, but for the digest: the contract's rank.
+pub fn rank(revision: u64, totals: &Totals) -> (u64, Fullness, Reverse<u64>) {
+    (revision, fullness(totals), Reverse(totals.incomplete))
 }
 
 /// What a session used of one model on one day.

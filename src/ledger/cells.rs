@@ -1,11 +1,12 @@
 //! The cells: sums by session, quarter hour and model, kept by exact differences.
 //!
 //! Invariant: a cell equals the sum of what the responses of its session, quarter and model contribute;
-//! `rebuild` computes the same from nothing.
+//! `rebuild` computes the same from nothing. What was read from the server is beside it, in a table of the same
+//! columns, and in no cell.
 
 use super::row::{Row, read_tokens, sql_count};
-use super::{LedgerError, write};
-use crate::domain::{Quarter, TokenCounts, UnixMillis};
+use super::{LedgerError, restored, write};
+use crate::domain::{Cell, Quarter, TokenCounts, UnixMillis};
 use rusqlite::{Connection, OptionalExtension, params};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
@@ -128,13 +129,14 @@ impl Cells {
                 unsure.insert(key, None);
             }
             if stored != Some((sums, span)) {
-                write_cell(sql, key, &sums, span)?;
+                write_cell(sql, "cell", key, &sums, span)?;
                 changed.insert(key.session);
             }
         }
         if !unsure.is_empty() {
             write_spans(sql, unsure, &mut changed)?;
         }
+        restored::settle(sql, &changed)?;
         write::raise_stamps(sql, &changed)
     }
 }
@@ -205,13 +207,37 @@ fn read_cell(sql: &Connection, key: Key) -> Result<Option<StoredCell>, LedgerErr
     Ok(cell)
 }
 
-fn write_cell(sql: &Connection, key: Key, sums: &Sums, span: (i64, i64)) -> Result<(), LedgerError> {
+/// Writes a cell of a session that was read from the server.
+pub(super) fn write_restored(sql: &Connection, cell: &Cell) -> Result<(), LedgerError> {
+    let Cell { session, model, quarter, totals, .. } = cell;
+    let key = Key { session: session.0, quarter: quarter.0, model: model.0 };
+    let sums = Sums {
+        tokens: sql_tokens(totals.tokens),
+        thinking: sql_count(totals.thinking),
+        messages: sql_count(totals.messages),
+        web_searches: sql_count(totals.web_searches),
+        unpriced: sql_count(totals.unpriced),
+        unpriced_tokens: sql_count(totals.unpriced_tokens),
+        incomplete: sql_count(totals.incomplete),
+        cost: totals.cost.0,
+    };
+    write_cell(sql, "restored_cell", key, &sums, (cell.first.0, cell.last.0))
+}
+
+/// Writes into `cell` or `restored_cell`, which have the same columns.
+fn write_cell(
+    sql: &Connection,
+    table: &str,
+    key: Key,
+    sums: &Sums,
+    span: (i64, i64),
+) -> Result<(), LedgerError> {
     let [input, output, five_minutes, one_hour, read] = sums.tokens;
     let (dollars, picodollars) = split_cost(sums.cost);
-    sql.prepare_cached(
-        "INSERT OR REPLACE INTO cell VALUES \
-         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
-    )?
+    sql.prepare_cached(&format!(
+        "INSERT OR REPLACE INTO {table} VALUES \
+         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
+    ))?
     .execute(params![
         key.session,
         key.quarter,

@@ -24,6 +24,8 @@ pub(super) const REFUSED_HELP: &str = "publish_refused_help";
 
 /// How many session logs could not be read when they were last looked at.
 pub(super) const UNREADABLE_LOGS: &str = "unreadable_logs";
+/// There may be usage that no log has and the server does: `1` until that was looked for there.
+pub(super) const RESTORE_WANTED: &str = "restore_wanted";
 
 /// A value; `None` where there is none.
 pub(super) fn text(sql: &Connection, key: &str) -> Result<Option<String>, LedgerError> {

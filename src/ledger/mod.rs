@@ -19,6 +19,7 @@ mod pending;
 mod place;
 mod read;
 mod reprice;
+mod restored;
 mod row;
 mod schema;
 #[cfg(test)]
@@ -29,10 +30,10 @@ pub use ingest::{Change, FileUpdate, IngestSummary, SeenAccount, SeenFault, Seen
 pub use lock::{Activity, Holder, LedgerLock, LockError};
 pub use open::Ledger;
 pub use outbox::{
-    Acknowledged, Backlog, Begun, NotedRefusal, Offer, Offered, Outbox, Parked, PublishNote, Reassign,
-    Waiting,
+    Acknowledged, Adopted, Backlog, Begun, Found, NotedRefusal, Offer, Offered, Outbox, Parked, PublishNote,
+    Reassign, Restorable, Restoration, Waiting,
 };
-pub use read::{LedgerReader, ResponseRecord, SightingRecord};
+pub use read::{LedgerReader, ResponseRecord, RestoredRecord, SightingRecord};
 pub use schema::SCHEMA_VERSION;
 
 use crate::domain::{Cost, ModelName, UnixMillis, Usage};

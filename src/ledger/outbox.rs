@@ -10,15 +10,17 @@
 mod notes;
 mod owner;
 mod parking;
+mod restoring;
 mod value;
 
 pub use notes::{Begun, NotedRefusal, PublishNote};
 pub use owner::Reassign;
 pub use parking::{Backlog, Parked};
+pub use restoring::{Adopted, Found, Restorable, Restoration};
 
 use super::names::Names;
 use super::{LEDGER_FILE, LedgerError, meta, open, read, schema};
-use crate::domain::{Destination, SessionKey, SessionValue, UnixMillis};
+use crate::domain::{Destination, Revision, SessionKey, SessionValue, UnixMillis};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::path::Path;
 
@@ -50,6 +52,10 @@ pub struct Offer {
     pub stamp: i64,
     /// The value; `None` where it was offered once and nothing is left of it.
     pub value: Option<SessionValue>,
+    /// The rules that the value was counted by; `None` where that was done here, by the rules in force. A
+    /// value that was read from the server goes back under its own alone: under greater ones it would
+    /// replace what another machine knows more of.
+    pub revision: Option<Revision>,
 }
 
 /// What may be sent.
@@ -59,6 +65,8 @@ pub enum Offered {
     Values(Vec<Offer>),
     /// Nothing: the ledger belongs to somebody else.
     Foreign(Destination),
+    /// Nothing: what the server has more of is to be read first.
+    RestoreFirst,
 }
 
 /// A value that has arrived.
@@ -137,9 +145,11 @@ impl Outbox {
         {
             return Ok(Offered::Foreign(owner.destination.clone()));
         }
+        if restoring::is_wanted(&sql)? {
+            return Ok(Offered::RestoreFirst);
+        }
         let offers = offers(&sql, owner.map(|owner| owner.number), keys)?;
-        let highest: Option<i64> = sql.query_row("SELECT max(id) FROM response", [], |row| row.get(0))?;
-        let highest = highest.max(meta::number(&sql, meta::OFFERED)?).unwrap_or(0);
+        let highest = highest(&sql)?;
         for offer in &offers {
             sql.prepare_cached("UPDATE session SET offered = ?2 WHERE id = ?1")?
                 .execute([offer.key.0, highest])?;
@@ -216,7 +226,8 @@ impl Outbox {
         let after = after.map_or(i64::MIN, |key| key.0);
         let mut statement = sql.prepare_cached(&format!(
             "SELECT id FROM session WHERE id > ?2 AND {OWN} \
-             AND EXISTS (SELECT 1 FROM cell WHERE cell.session = session.id) ORDER BY id LIMIT ?3"
+             AND (EXISTS (SELECT 1 FROM cell WHERE cell.session = session.id) \
+             OR EXISTS (SELECT 1 FROM restored AS r WHERE r.session = session.id)) ORDER BY id LIMIT ?3"
         ))?;
         let keys = statement
             .query_map(params![owner, after, sql_limit(limit)], |row| Ok(SessionKey(row.get(0)?)))?
@@ -248,12 +259,24 @@ fn offers(sql: &Connection, owner: Option<i64>, keys: &[SessionKey]) -> Result<V
     for key in keys {
         let known = statement.query_row(params![owner, key.0], |row| Ok((row.get(0)?, row.get(1)?)));
         let Some((stamp, was_offered)): Option<(i64, bool)> = known.optional()? else { continue };
-        let value = value::of_session(sql, &mut names, *key)?;
+        let (value, revision) = value::of_session(sql, &mut names, *key)?;
         if value.is_some() || was_offered {
-            offers.push(Offer { key: *key, stamp, value });
+            offers.push(Offer { key: *key, stamp, value, revision });
         }
     }
     Ok(offers)
+}
+
+/// The highest number of a response that there is or ever was offered.
+fn highest(sql: &Connection) -> Result<i64, LedgerError> {
+    let highest: Option<i64> =
+        sql.prepare_cached("SELECT max(id) FROM response")?.query_row([], |row| row.get(0))?;
+    Ok(highest.max(meta::number(sql, meta::OFFERED)?).unwrap_or(0))
+}
+
+/// What a session counts by, whole.
+pub(super) fn value_of(sql: &Connection, key: SessionKey) -> Result<Option<SessionValue>, LedgerError> {
+    Ok(value::of_session(sql, &mut Names::default(), key)?.0)
 }
 
 /// Sessions that nothing is left of before anybody heard of them wait no more.

@@ -4,11 +4,12 @@ use super::cells::join_cost;
 use super::files::read_path;
 use super::names::Names;
 use super::row::{COLUMNS, Row, count, flag, read_tokens};
-use super::{LEDGER_FILE, LedgerError, meta, schema};
+use super::{LEDGER_FILE, LedgerError, meta, outbox, restored, schema};
 use crate::domain::{
-    Cell, Cost, ModelKey, Picodollars, Quarter, Response, SessionInfo, SessionKey, Totals, UnixMillis, Usd,
+    Cell, Cost, ModelKey, Picodollars, Quarter, Response, SessionInfo, SessionKey, SessionValue, Totals,
+    UnixMillis, Usd,
 };
-use rusqlite::{Connection, OpenFlags, Row as SqlRow};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row as SqlRow};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -57,6 +58,19 @@ pub struct SightingRecord {
     pub copied: bool,
 }
 
+/// What was read from the server of a session.
+#[derive(Clone, Debug)]
+pub struct RestoredRecord {
+    /// What it counts by.
+    pub value: SessionValue,
+    /// Whose it is on the server.
+    pub user: String,
+    /// The server's project.
+    pub project: String,
+    /// When it was read.
+    pub read_at: UnixMillis,
+}
+
 impl LedgerReader {
     /// Opens the ledger in `folder`.
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
@@ -82,7 +96,8 @@ impl LedgerReader {
         Ok(count(meta::number(&self.connection, meta::UNREADABLE_LOGS)?.unwrap_or(0)))
     }
 
-    /// All cells whose quarter hour begins in `[from, until)`.
+    /// All cells whose quarter hour begins in `[from, until)`: of each session either those of its responses
+    /// or those that were read from the server.
     pub fn cells(
         &self,
         from: Option<UnixMillis>,
@@ -90,9 +105,12 @@ impl LedgerReader {
     ) -> Result<Vec<Cell>, LedgerError> {
         let from = from.map_or(i64::MIN, |at| at.quarter().0);
         let until = until.map_or(i64::MAX, |at| UnixMillis(at.0.saturating_sub(1)).quarter().0);
-        let mut statement = self
-            .connection
-            .prepare(&format!("SELECT {CELL_COLUMNS} FROM cell WHERE quarter BETWEEN ?1 AND ?2"))?;
+        let mut statement = self.connection.prepare(&format!(
+            "SELECT {CELL_COLUMNS}, 0 FROM cell WHERE quarter BETWEEN ?1 AND ?2 \
+             AND session NOT IN ({}) \
+             UNION ALL SELECT {CELL_COLUMNS}, 1 FROM restored_cell WHERE quarter BETWEEN ?1 AND ?2",
+            restored::SESSIONS
+        ))?;
         let cells = statement.query_map([from, until], read_cell)?;
         Ok(cells.collect::<Result<_, _>>()?)
     }
@@ -109,6 +127,22 @@ impl LedgerReader {
             })
         })?;
         Ok(sessions.collect::<Result<_, _>>()?)
+    }
+
+    /// What was read from the server of a session that counts by it.
+    pub fn restored(&self, session: &str) -> Result<Option<RestoredRecord>, LedgerError> {
+        let mut statement = self.connection.prepare(
+            "SELECT session.id, coalesce(user, ''), coalesce(project, '') FROM restored \
+             JOIN session ON session.id = session LEFT JOIN destination ON destination.id = destination \
+             WHERE session.name = ?1",
+        )?;
+        let found = statement.query_row([session], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let Some((key, user, project)): Option<(i64, String, String)> = found.optional()? else {
+            return Ok(None);
+        };
+        let Some(head) = restored::head(&self.connection, key)? else { return Ok(None) };
+        let value = outbox::value_of(&self.connection, SessionKey(key))?;
+        Ok(value.map(|value| RestoredRecord { value, user, project, read_at: head.at }))
     }
 
     /// All model names.
@@ -210,7 +244,7 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
     }
 }
 
-/// The columns of `cell` that [`read_cell`] reads.
+/// The columns of `cell` and `restored_cell` that [`read_cell`] reads; whether it is the latter goes behind.
 pub(super) const CELL_COLUMNS: &str = "session, model, quarter, input, output, cache_write_5m, cache_write_1h, cache_read, thinking, messages, \
      web_searches, unpriced, incomplete, cost_dollars, cost_picodollars, first_at, last_at, unpriced_tokens";
 
@@ -231,5 +265,6 @@ pub(super) fn read_cell(row: &SqlRow<'_>) -> rusqlite::Result<Cell> {
         },
         first: UnixMillis(row.get(15)?),
         last: UnixMillis(row.get(16)?),
+        restored: row.get(18)?,
     })
 }

@@ -10,8 +10,11 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x746c_7964;
 
 /// From nothing to version 1, from version 1 to 2, and so on.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("schema/0001_counting.sql"), include_str!("schema/0002_publishing.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001_counting.sql"),
+    include_str!("schema/0002_publishing.sql"),
+    include_str!("schema/0003_restored.sql"),
+];
 
 /// The schema version that this build writes.
 pub const SCHEMA_VERSION: usize = MIGRATIONS.len();

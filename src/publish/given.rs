@@ -6,7 +6,7 @@
 
 use super::answer::{Answer, CheckAnswer, ItemAnswer, Refusal};
 use super::remote::unreadable;
-use super::wire::{self, CellRow, DayRow, SessionRow, Stored};
+use super::wire::{self, CellRow, DayRow, Lenient, SessionRow, Stored};
 use super::{Obstacle, verify};
 use crate::domain::{Destination, Revision, SessionValue, Totals};
 use chrono::NaiveDate;
@@ -47,9 +47,10 @@ impl Given {
 
     /// As a page of sessions, `cells` being that of their cells.
     pub fn to_page(&self, cells: &Self, to: &Destination) -> Result<Vec<Stored>, Refusal> {
-        let sessions: Vec<SessionRow> = self.answer().body_of_ours(to)?;
-        let cells: Vec<CellRow> = cells.answer().body_of_ours(to)?;
-        wire::stored(sessions, &cells).ok_or_else(unreadable)
+        let sessions: Vec<Lenient<SessionRow>> = self.answer().body_of_ours(to)?;
+        let cells: Vec<Lenient<CellRow>> = cells.answer().body_of_ours(to)?;
+        let page = wire::stored(sessions, &cells);
+        page.into_iter().map(|(_, stored)| stored.ok_or_else(unreadable)).collect()
     }
 
     /// As a page of days.

@@ -65,6 +65,7 @@ impl Publisher {
         self.check_once().await?;
         (self.next_due, self.is_put_off) = (None, false);
         loop {
+            self.restore_where_wanted().await?;
             let gathered = self.gather(haste, handled)?;
             if !gathered.found {
                 return Ok(());
@@ -106,7 +107,7 @@ impl Publisher {
         Ok(())
     }
 
-    fn foreign(&self, owner: crate::domain::Destination) -> Fault {
+    pub(super) fn foreign(&self, owner: crate::domain::Destination) -> Fault {
         Fault::ForeignLedger { owner, wanted: self.options.destination.clone() }
     }
 
@@ -143,10 +144,12 @@ impl Publisher {
         let offers = match self.outbox.offer(&self.options.destination, &keys)? {
             Offered::Values(offers) => offers,
             Offered::Foreign(owner) => return Err(self.foreign(owner).into()),
+            // Wanted since this pass has begun: its next round does it.
+            Offered::RestoreFirst => return Ok(Gathered { found: true, sending }),
         };
         for offer in offers {
-            let body =
-                offer.value.map(|value| Body::new(&value, self.revision, self.options.destination.user));
+            let (revision, user) = (offer.revision.unwrap_or(self.revision), self.options.destination.user);
+            let body = offer.value.map(|value| Body::new(&value, revision, user));
             let digest = body.as_ref().map_or(NOTHING, |body| body.digest.as_str());
             let is_known = acknowledged.get(&offer.key).is_some_and(|known| known.as_deref() == Some(digest));
             match body {

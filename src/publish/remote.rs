@@ -6,7 +6,7 @@
 
 use super::answer::{Answer, CheckAnswer, ItemAnswer, Refusal};
 use super::fault::{Fault, told};
-use super::wire::{self, Body, CellRow, DAILY_COLUMNS, DayRow, SessionRow, Stored, TOTALS_COLUMNS};
+use super::wire::{self, Body, CellRow, DAILY_COLUMNS, DayRow, Lenient, SessionRow, Stored, TOTALS_COLUMNS};
 use super::{PublishOptions, url};
 use crate::domain::{Destination, Totals};
 use crate::telemetry::Chain;
@@ -101,24 +101,38 @@ impl Remote {
     }
 
     /// A page of the user's sessions with their cells: those behind `after` in the server's order. It is the
-    /// last page when it is empty.
+    /// last page when it is empty. Fails where one of them is not as the contract says.
     pub async fn stored(&self, after: Option<&str>, limit: usize) -> Result<Vec<Stored>, Refusal> {
+        let page = self.rows_of_sessions(after, limit).await?;
+        page.into_iter().map(|(_, stored)| stored.ok_or_else(unreadable)).collect()
+    }
+
+    /// The same by session; one that is not as the contract says has no value here.
+    pub(super) async fn rows_of_sessions(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Option<Stored>)>, Refusal> {
         let columns =
             format!("session_id,revision,session_started_at,last_message_at,model_used,{TOTALS_COLUMNS}");
         let mut page = self.table("token_usage_sessions").select(columns).order("session_id").limit(limit);
         if let Some(after) = after {
             page = page.gt("session_id", after);
         }
-        let sessions: Vec<SessionRow> = self.rows(page).await?;
+        let sessions: Vec<Lenient<SessionRow>> = self.rows(page).await?;
         let Some(last) = sessions.last() else { return Ok(Vec::new()) };
-        let cells = self.cells(after, &last.session_id).await?;
-        wire::stored(sessions, &cells).ok_or_else(unreadable)
+        if after == Some(last.session()) {
+            // Whoever answers so would be asked for ever.
+            return Err(self.transient("the server gives a page of sessions twice".to_owned(), false));
+        }
+        let cells = self.cells(after, last.session()).await?;
+        Ok(wire::stored(sessions, &cells))
     }
 
     /// The cells of the sessions behind `after`, up to `last`, in the server's order.
-    async fn cells(&self, after: Option<&str>, last: &str) -> Result<Vec<CellRow>, Refusal> {
+    async fn cells(&self, after: Option<&str>, last: &str) -> Result<Vec<Lenient<CellRow>>, Refusal> {
         let columns = format!("session_id,usage_date,model,{TOTALS_COLUMNS}");
-        let mut cells: Vec<CellRow> = Vec::new();
+        let mut cells: Vec<Lenient<CellRow>> = Vec::new();
         loop {
             let mut page = self.table("token_usage_session_days").select(columns.clone());
             page = page.lte("session_id", last).order("session_id,usage_date,model").limit(PAGE);
@@ -126,7 +140,7 @@ impl Remote {
             if let Some(after) = after {
                 page = page.gt("session_id", after);
             }
-            let rows: Vec<CellRow> = self.rows(page).await?;
+            let rows: Vec<Lenient<CellRow>> = self.rows(page).await?;
             if rows.is_empty() {
                 return Ok(cells);
             }

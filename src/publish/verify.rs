@@ -9,9 +9,9 @@
 use super::obstacle::Obstacle;
 use super::wire::Stored;
 use super::worker::Publisher;
-use crate::domain::{Revision, SessionKey, SessionValue, Totals, fnv1a_128};
+use crate::domain::{Revision, SessionKey, SessionValue, Totals, fnv1a_128, rank};
 use chrono::NaiveDate;
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -138,16 +138,18 @@ impl Publisher {
     ) -> Result<(), Obstacle> {
         let key_of = |stored: &Stored| ours.remove(&fnv1a_128(stored.value.session.as_bytes()));
         let keys: Vec<SessionKey> = page.iter().filter_map(key_of).collect();
-        let values = self.outbox.preview(&keys)?.into_iter().filter_map(|offer| offer.value);
-        let values: HashMap<String, SessionValue> =
-            values.map(|value| (value.session.clone(), value)).collect();
+        let offers = self.outbox.preview(&keys)?.into_iter();
+        let values: HashMap<String, (SessionValue, Revision)> = offers
+            .filter_map(|offer| Some((offer.value?, offer.revision.unwrap_or(self.revision))))
+            .map(|(value, revision)| (value.session.clone(), (value, revision)))
+            .collect();
         for stored in page {
             let session = stored.value.session.clone();
-            let Some(value) = values.get(&session) else {
+            let Some((value, revision)) = values.get(&session) else {
                 findings.unknown += 1;
                 continue;
             };
-            let set = match standing(value, self.revision, stored) {
+            let set = match standing(value, *revision, stored) {
                 Standing::Equal => {
                     findings.equal += 1;
                     continue;
@@ -189,11 +191,6 @@ impl Findings {
     }
 }
 
-/// The contract's rank, but for the digest.
-fn rank(revision: u64, totals: &Totals) -> (u64, u64, u64, u64, Reverse<u64>) {
-    (revision, totals.messages, totals.tokens.output, totals.tokens.total(), Reverse(totals.incomplete))
-}
-
 /// How a session of the ledger, counted by the rules of `revision`, compares with what is stored.
 pub(super) fn standing(ours: &SessionValue, revision: Revision, theirs: &Stored) -> Standing {
     let stored = &theirs.value;
@@ -205,16 +202,10 @@ pub(super) fn standing(ours: &SessionValue, revision: Revision, theirs: &Stored)
     match order {
         Ordering::Greater => Standing::Behind,
         _ if is_same_row && stored.cells == ours.cells => Standing::Equal,
-        _ if is_same_row || !adds_up(stored) => Standing::Damaged,
+        _ if is_same_row || !stored.adds_up() => Standing::Damaged,
         Ordering::Less => Standing::Ahead,
         Ordering::Equal => Standing::Tied,
     }
-}
-
-fn adds_up(value: &SessionValue) -> bool {
-    let mut sum = Totals::default();
-    value.cells.iter().for_each(|cell| sum += cell.totals);
-    sum == value.totals
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ pub(super) struct TotalsRow {
 /// A row of `token_usage_sessions`.
 #[derive(Deserialize)]
 pub(super) struct SessionRow {
-    pub(super) session_id: String,
+    session_id: String,
     pub(super) revision: u64,
     pub(super) session_started_at: String,
     pub(super) last_message_at: Option<String>,
@@ -200,7 +200,7 @@ pub(super) struct SessionRow {
 /// A row of `token_usage_session_days`.
 #[derive(Deserialize)]
 pub(super) struct CellRow {
-    pub(super) session_id: String,
+    session_id: String,
     pub(super) model: String,
     #[serde(flatten)]
     pub(super) day: DayRow,
@@ -212,6 +212,54 @@ pub(super) struct DayRow {
     usage_date: String,
     #[serde(flatten)]
     pub(super) totals: TotalsRow,
+}
+
+/// A row of a session: as the contract says, or with something else in it. One that is wrong spoils no other.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Lenient<T> {
+    Right(T),
+    Wrong { session_id: String },
+}
+
+/// A row that says which session it is of.
+pub(super) trait OfSession {
+    fn session(&self) -> &str;
+}
+
+impl OfSession for SessionRow {
+    fn session(&self) -> &str {
+        &self.session_id
+    }
+}
+
+impl OfSession for CellRow {
+    fn session(&self) -> &str {
+        &self.session_id
+    }
+}
+
+impl<T: OfSession> Lenient<T> {
+    pub(super) fn session(&self) -> &str {
+        match self {
+            Self::Right(row) => row.session(),
+            Self::Wrong { session_id } => session_id,
+        }
+    }
+
+    pub(super) fn row(&self) -> Option<&T> {
+        match self {
+            Self::Right(row) => Some(row),
+            Self::Wrong { .. } => None,
+        }
+    }
+
+    pub(super) fn into_row(self) -> Option<T> {
+        match self {
+            Self::Right(row) => Some(row),
+            Self::Wrong { .. } => None,
+        }
+    }
 }
 
 impl TotalsRow {
@@ -267,15 +315,21 @@ impl SessionRow {
     }
 }
 
-/// The sessions of a page with their cells; none where a row is not as the contract says.
-pub(super) fn stored(sessions: Vec<SessionRow>, cells: &[CellRow]) -> Option<Vec<Stored>> {
-    let mut by_session: HashMap<&str, Vec<&CellRow>> = HashMap::new();
+/// The sessions of a page with their cells; one that is not as the contract says has no value here.
+pub(super) fn stored(
+    sessions: Vec<Lenient<SessionRow>>,
+    cells: &[Lenient<CellRow>],
+) -> Vec<(String, Option<Stored>)> {
+    let mut by_session: HashMap<&str, Vec<&Lenient<CellRow>>> = HashMap::new();
     for cell in cells {
-        by_session.entry(&cell.session_id).or_default().push(cell);
+        by_session.entry(cell.session()).or_default().push(cell);
     }
-    let with_cells = |session: SessionRow| {
-        let cells = by_session.remove(session.session_id.as_str()).unwrap_or_default();
-        session.with_cells(&cells)
+    let with_cells = |session: Lenient<SessionRow>| {
+        let id = session.session().to_owned();
+        let cells = by_session.remove(id.as_str()).unwrap_or_default();
+        let cells: Option<Vec<&CellRow>> = cells.into_iter().map(Lenient::row).collect();
+        let stored = session.into_row().zip(cells).and_then(|(row, cells)| row.with_cells(&cells));
+        (id, stored)
     };
     sessions.into_iter().map(with_cells).collect()
 }

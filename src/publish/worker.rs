@@ -232,7 +232,7 @@ impl Publisher {
         self.voice.obstacle(obstacle, &self.options, &mut self.outbox, self.clock.as_ref(), monotonic());
     }
 
-    fn pause_after(&mut self, obstacle: &Obstacle) -> Duration {
+    pub(super) fn pause_after(&mut self, obstacle: &Obstacle) -> Duration {
         let backoff = match obstacle {
             // It ends where another process says so in the ledger, which costs nothing to look at.
             Obstacle::Fault(Fault::ForeignLedger { .. }) => return LOOK_INTERVAL,
@@ -317,7 +317,7 @@ impl std::fmt::Debug for Publisher {
     }
 }
 
-fn no_answer() -> Obstacle {
+pub(super) fn no_answer() -> Obstacle {
     Obstacle::Transient { what: "no answer came in time".to_owned(), retry_after: None }
 }
 

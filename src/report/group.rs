@@ -65,6 +65,10 @@ pub(super) struct Sums {
     pub(super) sessions: u64,
     /// By model, dearest first, then by tokens and name; models without a price last.
     pub(super) models: Vec<ModelSums>,
+    /// Of the sessions, those that come from the server.
+    pub(super) restored_sessions: u64,
+    /// Of everything, what comes from there.
+    pub(super) restored: Totals,
 }
 
 impl Sums {
@@ -110,6 +114,8 @@ impl Models {
 pub(super) struct Group {
     models: Vec<(ModelKey, Totals, u64)>,
     sessions: FxHashSet<SessionKey>,
+    /// Of these, the ones that were read from the server, and what they have.
+    restored: (FxHashSet<SessionKey>, Totals),
     /// Earliest response so far.
     pub(super) first: UnixMillis,
     /// Latest response so far.
@@ -119,7 +125,8 @@ pub(super) struct Group {
 impl Default for Group {
     fn default() -> Self {
         let (first, last) = (UnixMillis(i64::MAX), UnixMillis(i64::MIN));
-        Self { models: Vec::new(), sessions: FxHashSet::default(), first, last }
+        let (models, sessions) = (Vec::new(), FxHashSet::default());
+        Self { models, sessions, restored: Default::default(), first, last }
     }
 }
 
@@ -132,6 +139,10 @@ impl Group {
     /// Adds a cell.
     pub(super) fn add(&mut self, cell: &Cell) {
         self.sessions.insert(cell.session);
+        if cell.restored {
+            self.restored.0.insert(cell.session);
+            self.restored.1 += cell.totals;
+        }
         self.first = self.first.min(cell.first);
         self.last = self.last.max(cell.last);
         let unpriced_tokens = if cell.totals.unpriced > 0 { cell.totals.tokens.total() } else { 0 };
@@ -141,6 +152,8 @@ impl Group {
     /// Adds another sum; a session in both counts once.
     pub(super) fn merge(&mut self, other: &Self) {
         self.sessions.extend(&other.sessions);
+        self.restored.0.extend(&other.restored.0);
+        self.restored.1 += other.restored.1;
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         for (model, totals, unpriced_tokens) in &other.models {
@@ -174,6 +187,13 @@ impl Group {
             let rank = |model: &ModelSums| (model.totals.known_cost(), model.totals.tokens.total());
             rank(b).cmp(&rank(a)).then_with(|| a.name.cmp(&b.name))
         });
-        Sums { totals, sessions: u64::try_from(self.sessions.len()).unwrap_or(u64::MAX), models }
+        let number = |sessions: &FxHashSet<SessionKey>| u64::try_from(sessions.len()).unwrap_or(u64::MAX);
+        Sums {
+            totals,
+            sessions: number(&self.sessions),
+            models,
+            restored_sessions: number(&self.restored.0),
+            restored: self.restored.1,
+        }
     }
 }

@@ -239,6 +239,31 @@ struct Counts<'a> {
     details: Details,
     session_count: u64,
     unpriced_models: Vec<&'a str>,
+    #[serde(flatten)]
+    restored: Option<Restored>,
+}
+
+/// What of a sum comes from the server; its keys are absent where that is nothing.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are the keys of the output")]
+struct Restored {
+    restored_sessions: u64,
+    restored_messages: u64,
+    restored_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored_cost: Option<Number>,
+}
+
+impl Restored {
+    fn new(sums: &Sums, costs: Costs) -> Option<Self> {
+        (sums.restored_sessions > 0).then(|| Self {
+            restored_sessions: sums.restored_sessions,
+            restored_messages: sums.restored.messages,
+            restored_tokens: sums.restored.tokens.total(),
+            restored_cost: costs.sum(&sums.restored),
+        })
+    }
 }
 
 impl<'a> Counts<'a> {
@@ -249,6 +274,7 @@ impl<'a> Counts<'a> {
             details: Details::from(&sums.totals),
             session_count: sums.sessions,
             unpriced_models: sums.unpriced().map(|model| &*model.name).collect(),
+            restored: Restored::new(sums, costs),
         }
     }
 }

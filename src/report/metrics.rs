@@ -4,7 +4,7 @@
 //! never a label: their number has no bound. Costs are written with every digit, not as binary fractions.
 
 use crate::domain::{Totals, UnixMillis, shown};
-use crate::ledger::{Activity, Backlog, Holder, PublishNote};
+use crate::ledger::{Activity, Backlog, Holder, PublishNote, Restoration};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -23,6 +23,8 @@ pub struct Metrics {
     pub backlog: Backlog,
     /// What the publisher saw last.
     pub note: PublishNote,
+    /// What was read back from the server.
+    pub restoration: Restoration,
 }
 
 /// Kind of a metric.
@@ -45,6 +47,7 @@ pub fn text(metrics: &Metrics) -> String {
         &metrics.unreadable_logs.to_string(),
     );
     publishing(&mut page, metrics);
+    restoration(&mut page, metrics.restoration);
     page.0
 }
 
@@ -134,6 +137,14 @@ fn publishing(page: &mut Page, metrics: &Metrics) {
     }
 }
 
+fn restoration(page: &mut Page, restoration: Restoration) {
+    let Restoration { sessions, is_wanted } = restoration;
+    let help = "Sessions that count by what the server has of them: no log here does.";
+    page.one("tallyd_restored_sessions", help, &sessions.to_string());
+    let help = "1 while that is still to be looked for on the server, and nothing is sent.";
+    page.one("tallyd_restore_wanted", help, if is_wanted { "1" } else { "0" });
+}
+
 /// Seconds with three digits after the point.
 fn seconds(time: UnixMillis) -> String {
     format!("{}.{:03}", time.0.div_euclid(1000), time.0.rem_euclid(1000))
@@ -200,6 +211,7 @@ mod tests {
             publishing: true,
             backlog: Backlog { waiting: 3, parked: 2, held: 1, oldest: Some(UnixMillis(1_788_220_800_007)) },
             note: PublishNote { last_success: None, refusal: Some(refusal) },
+            restoration: Restoration { sessions: 4, is_wanted: true },
         };
         insta::assert_snapshot!(text(&metrics));
         assert!(!text(&Metrics::default()).contains("refused{"));

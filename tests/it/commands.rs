@@ -7,7 +7,7 @@ use pretty_assertions::assert_eq;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "run",
     "scan",
     "daily",
@@ -22,6 +22,7 @@ const COMMANDS: [&str; 19] = [
     "publish",
     "check",
     "reassign",
+    "restore",
     "verify",
     "schema",
     "completions",

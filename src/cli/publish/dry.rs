@@ -17,9 +17,11 @@ pub(super) fn run(full: bool, settings: &Settings, options: &PublishOptions) -> 
     publishing::refuse_foreign(&outbox, options)?;
     let revision = publishing::revision(&engine::prices(settings)?);
     let print = |offers: &[Offer]| {
-        let values = offers.iter().filter_map(|offer| offer.value.as_ref());
-        let lines: String =
-            values.map(|value| Body::new(value, revision, options.destination.user).json + "\n").collect();
+        let body = |offer: &Offer| {
+            let revision = offer.revision.unwrap_or(revision);
+            Some(Body::new(offer.value.as_ref()?, revision, options.destination.user).json + "\n")
+        };
+        let lines: String = offers.iter().filter_map(body).collect();
         output::print(&lines)
     };
     if full {

@@ -5,7 +5,7 @@
 
 use super::{Outbox, republish_where};
 use crate::domain::{Destination, UserId};
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, restored};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Error, OptionalExtension, Row, params};
 
@@ -15,7 +15,7 @@ const NOBODY: i64 = 0;
 /// What another owner gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reassign {
-    /// Everything, what former owners were sent included.
+    /// Everything, what former owners were sent included, but what was read from their server.
     Everything,
     /// Sessions that begin from now on. What was counted so far stays with the former owner, even what it
     /// grows by; where there was none, it stays unpublished. What belonged to the new owner before is
@@ -51,7 +51,14 @@ impl Outbox {
 
 fn give_everything(sql: &Connection, to: &Destination) -> Result<u64, LedgerError> {
     let to = make_current(sql, to)?;
-    sql.execute("UPDATE session SET destination = ?1 WHERE stamp > 0", [to])?;
+    // What was read from a server is the user's it was read from: it says what that user is billed.
+    sql.execute(
+        &format!(
+            "UPDATE session SET destination = ?1 WHERE stamp > 0 AND id NOT IN ({})",
+            restored::SESSIONS
+        ),
+        [to],
+    )?;
     // Another server may take what this one has refused.
     sql.execute("DELETE FROM parked", [])?;
     republish_where(sql, "destination = ?1", params![to])

@@ -12,6 +12,7 @@ mod outbox_race;
 mod places;
 mod properties;
 mod reprice;
+mod restored;
 
 use super::*;
 use crate::domain::{

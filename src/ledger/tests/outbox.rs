@@ -18,6 +18,7 @@ pub(super) fn values(offered: Offered) -> Vec<Offer> {
     match offered {
         Offered::Values(offers) => offers,
         Offered::Foreign(owner) => panic!("it belongs to {owner}"),
+        Offered::RestoreFirst => panic!("the server is to be read first"),
     }
 }
 

@@ -1,12 +1,12 @@
 //! The words around a table: its title, its footnotes, and the sentence in place of an empty one.
 //!
-//! Owns: what is said of unpriced usage, lower bounds and the meaning of costs. Refuses: numbers of its
+//! Owns: what is said of unpriced usage, lower bounds, what comes from the server, and the meaning of costs. Refuses: numbers of its
 //! own; all come from the report. Cannot fail.
 
 use super::Page;
 use crate::report::build::Report;
 use crate::report::group::ModelSums;
-use crate::report::text::{clean, grouped, named};
+use crate::report::text::{clean, dollars, grouped, named};
 use crate::report::{Kind, Request};
 use std::fmt::Write;
 
@@ -68,6 +68,9 @@ pub(super) fn footnotes(report: &Report, page: &Page<'_>) -> String {
     if totals.incomplete > 0 {
         notes.push(incomplete(totals.incomplete, report.request.no_cost));
     }
+    if report.totals.restored_sessions > 0 {
+        notes.push(restored(report));
+    }
     if !report.request.no_cost {
         notes.push("Costs are API list prices; a subscription is not billed by them.".to_owned());
     }
@@ -89,6 +92,21 @@ fn incomplete(replies: u64, no_cost: bool) -> String {
     let bounds = if no_cost { "output is a lower bound" } else { "output and cost are lower bounds" };
     let replies = counted(replies, "reply", "replies");
     format!("≥ {replies} without a final output count in the log: {bounds}.")
+}
+
+fn restored(report: &Report) -> String {
+    let (sums, request) = (&report.totals, &report.request);
+    let tokens = counted(sums.restored.tokens.total(), "token", "tokens");
+    let cost = match sums.restored.known_cost() {
+        Some(cost) if !request.no_cost => format!(", {}", dollars(cost)),
+        _ => String::new(),
+    };
+    let place = match request.kind {
+        Kind::Blocks(_) => "each UTC day of them stands at its noon",
+        _ => "their days are UTC days",
+    };
+    let sessions = counted(sums.restored_sessions, "session", "sessions");
+    format!("{sessions} of these ({tokens}{cost}) restored from the server, without a log here: {place}.")
 }
 
 fn counted(number: u64, one: &str, many: &str) -> String {

@@ -42,12 +42,12 @@ fn cells_of(responses: &[(i64, u64)]) -> Vec<Cell> {
         let totals = Totals { tokens, messages: 1, cost: Usd(i128::from(number)), ..Totals::default() };
         let same =
             |cell: &&mut Cell| (cell.session, cell.model, cell.quarter) == (session, model, at.quarter());
-        match cells.iter_mut().find(same) {
-            Some(cell) => {
-                cell.totals += totals;
-                (cell.first, cell.last) = (cell.first.min(at), cell.last.max(at));
-            }
-            None => cells.push(Cell { session, model, quarter: at.quarter(), totals, first: at, last: at }),
+        if let Some(cell) = cells.iter_mut().find(same) {
+            cell.totals += totals;
+            (cell.first, cell.last) = (cell.first.min(at), cell.last.max(at));
+        } else {
+            let quarter = at.quarter();
+            cells.push(Cell { session, model, quarter, totals, first: at, last: at, restored: false });
         }
     }
     cells

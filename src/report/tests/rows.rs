@@ -156,3 +156,25 @@ fn the_end_of_a_window_belongs_to_the_next() {
         assert_eq!(column(&data, &open, "blocks", "isActive").join(","), active, "{now}");
     }
 }
+
+#[test]
+fn what_comes_from_the_server_is_told_in_words_and_keys() {
+    let mut data = sample();
+    data.cells[2].restored = true;
+    data.cells[2].totals.cost = Usd(2_500_000_000_000);
+    let request = request(Kind::Daily);
+    let report = json(&data, &request);
+    let sums = &report["totals"];
+    let keys = ["restoredSessions", "restoredMessages", "restoredTokens", "restoredCost"];
+    assert_eq!(keys.map(|key| sums[key].to_string()), ["1", "1", "150", "2.5"]);
+    let marked: Vec<bool> =
+        report["daily"].as_array().unwrap().iter().map(|row| row.get("restoredSessions").is_some()).collect();
+    assert_eq!(marked.iter().filter(|marked| **marked).count(), 1, "{marked:?}");
+    let note = "1 session of these (150 tokens, $2.50) restored from the server, without a log here: ";
+    let words = |data: &ReportData, request: &Request| text(data, request, Format::Table);
+    let told = words(&data, &request);
+    assert!(told.contains(&format!("{note}their days are UTC days.")), "{told}");
+    assert!(!words(&sample(), &request).contains("restored"), "nothing is said of nothing");
+    let windows = words(&data, &self::request(blocks()));
+    assert!(windows.contains(&format!("{note}each UTC day of them stands at its noon.")), "{windows}");
+}

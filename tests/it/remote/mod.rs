@@ -26,6 +26,7 @@ pub(crate) mod keys;
 mod model;
 mod published;
 mod publisher;
+mod restored;
 mod stack;
 
 pub(crate) use stack::{Database, Stack, Template};
