@@ -186,7 +186,8 @@ fn the_log_has_a_line_for_each_thing_whatever_its_name() {
         for line in &told {
             if format == "json" {
                 assert!(serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object()), "{line:?}");
-                assert!(!line.contains(char::is_control), "{line:?}");
+                // What JSON has to escape; the rest is a reader's business.
+                assert!(!line.contains(|letter: char| letter < ' '), "{line:?}");
             } else {
                 assert_harmless("the log", line);
                 assert!(

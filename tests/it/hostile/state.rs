@@ -23,6 +23,13 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode can be set");
 }
 
+/// The exit code of a command that should refuse, and what it says: a daemon that does not is given up.
+fn refusal(command: &mut Command) -> (Option<i32>, String) {
+    let mut daemon = Daemon::start(command);
+    let code = daemon.exit_code();
+    (code, daemon.told.join("\n"))
+}
+
 /// Everything in the state folder is its user's alone.
 fn assert_own(state: &Path) {
     let files = files_below(state);
@@ -60,7 +67,8 @@ fn a_folder_that_everybody_may_write_in_is_refused() {
         set_mode(&sandbox.state(), bits);
         for subcommand in ["run", "scan", "daily", "explain"] {
             let mut command = sandbox.tallyd(subcommand);
-            let told = fail(command.args((subcommand == "explain").then_some("msg_01A")), 4);
+            let (code, told) = refusal(command.args((subcommand == "explain").then_some("msg_01A")));
+            assert_eq!(code, Some(4), "{subcommand}: {told}");
             assert!(told.contains("everybody may write in it") && told.contains("chmod 700"), "{told}");
         }
         assert_eq!(files_below(&sandbox.state()), Vec::<std::path::PathBuf>::new(), "nothing is made in it");
@@ -124,11 +132,10 @@ fn nothing_is_written_through_a_link_that_somebody_has_planted() {
                 let link = sandbox.state().join(name);
                 let _ = fs::remove_file(&link);
                 symlink(target, &link).expect("a link can be made");
-                let output = sandbox.tallyd(subcommand).output().expect("tallyd runs");
-                let told = crate::process::text(&output.stderr);
+                let (ended, told) = refusal(&mut sandbox.tallyd(subcommand));
                 // A report says so, and shows what the ledger has: here, nothing.
                 let code = if subcommand == "daily" && name == "lock" { 7 } else { 4 };
-                assert_eq!(output.status.code(), Some(code), "{subcommand}, {name}: {told}");
+                assert_eq!(ended, Some(code), "{subcommand}, {name}: {told}");
                 assert!(told.contains(name) && told.contains("symbolic link"), "{told}");
             }
             assert_eq!(fs::read(&kept).expect("is there"), b"precious");
