@@ -160,6 +160,7 @@ impl World {
         let is_patient =
             !send.check.iter().chain(send.calls.iter().flatten()).any(|trouble| trouble.is_slow());
         let mut publisher = self.take_publisher(by, is_patient);
+        let at_start = self.containers[by].counted.clone();
         // Under another revision everything has changed.
         let has_begun = self.containers[by].counted.begun.replace(revision) == Some(revision);
         let drained = self.log.block_on(publisher.drain(None));
@@ -183,7 +184,8 @@ impl World {
         )?;
         told(&drained, account.last, is_patient)?;
         if has_begun {
-            check_left_alone(&before, &account)?;
+            let value = |session: u8| at_start.value(session, revision);
+            check_left_alone(&before, &account, value)?;
         }
         self.after_sending(by, send, &account, &drained)?;
         if let Some(at_death) = account.at_death {
@@ -270,10 +272,12 @@ impl World {
 }
 
 /// What was not sent again although it was parked and has not changed.
-fn check_left_alone(before: &Waiting, account: &Account) -> Outcome {
+fn check_left_alone(before: &Waiting, account: &Account, value: impl Fn(u8) -> Option<Value>) -> Outcome {
     let is_parked =
         |session: &&u8| before.get(session).is_some_and(|(stamp, parked)| *parked == Some(*stamp));
-    match account.sent.keys().find(is_parked) {
+    let is_same =
+        |session: &&u8| account.sent.get(session).is_some_and(|(sent, _)| *sent == value(**session));
+    match account.sent.keys().filter(is_same).find(is_parked) {
         Some(session) => Err(format!("session {session} was parked, has not changed and was sent")),
         None => Ok(()),
     }

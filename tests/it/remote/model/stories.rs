@@ -112,6 +112,24 @@ fn what_was_refused_for_what_is_in_it_is_not_sent_again_by_a_new_process() {
     happens(&story(line(SPOILING, 1)), "a call refused");
 }
 
+/// Whoever compares finds it missing all the same; it goes through when its time has come.
+#[test]
+fn what_seemed_to_be_refused_is_found_missing_and_sent_in_the_end() {
+    let refused = Trouble::Answer { number: 0, done: false };
+    let refused = Send { lines: vec![line(0, 0)], calls: vec![Some(refused)], ..Send::plainly(0) };
+    let story = [Action::Send(refused), Action::Verify(0), Action::Wait, Action::Verify(0)];
+    happens(&story, "a server refilled");
+}
+
+/// It changes while others are sent, long after it was refused: it is tried again in the same go.
+#[test]
+fn what_was_refused_and_changes_while_others_are_sent_is_tried_again() {
+    let send = |lines, meanwhile| Action::Send(Send { lines, meanwhile, ..Send::plainly(0) });
+    let first = send(vec![line(0, 0)], vec![line(SPOILING, 2)]);
+    let second = send(vec![line(1, 0)], vec![line(SPOILING, 2), line(2, 2)]);
+    happens(&[first, Action::Wait, second], "a call refused");
+}
+
 /// Another user gets everything from the beginning, whatever the former one had acknowledged.
 #[test]
 fn a_ledger_that_is_given_away_is_sent_from_the_beginning_and_back_again() {
