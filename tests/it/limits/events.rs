@@ -93,8 +93,9 @@ fn more_events_than_the_queue_holds_lose_no_line() {
     let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").expect("Linux tells of it");
     let limit: usize = limit.trim().parse().expect("a figure");
     daemon.signal("STOP");
-    // Each append opens, writes and closes; events that are alike are one only where they follow each other.
-    let appends = limit / 3 + 100;
+    // Each append opens, writes and closes, and the queue overflows by far: events that are alike are one only
+    // where they follow each other.
+    let appends = limit / 2 + 1_000;
     for number in 0..appends {
         append(&sandbox.projects().join(log(number % 2)), &reply(&format!("burst{number}")));
     }

@@ -86,15 +86,17 @@ fn huge() -> u64 {
 /// A log that grows by a reply every so often among tool results.
 struct Huge {
     log: PathBuf,
+    /// What the ids of its replies begin with.
+    name: String,
     size: u64,
     replies: u64,
 }
 
 impl Huge {
-    fn new(log: PathBuf) -> Self {
+    fn new(log: PathBuf, name: &str) -> Self {
         fs::create_dir_all(log.parent().expect("is in a folder")).expect("a folder can be made");
         fs::write(&log, "").expect("a log can be written");
-        Self { log, size: 0, replies: 0 }
+        Self { log, name: name.to_owned(), size: 0, replies: 0 }
     }
 
     fn grow_to(&mut self, size: u64) {
@@ -103,7 +105,7 @@ impl Huge {
         let result =
             format!("{{\"type\":\"user\",\"toolUseResult\":{{\"stdout\":\"{}\"}}}}\n", "y".repeat(60_000));
         while self.size < size {
-            let lines = result.clone() + &reply(&format!("huge{}", self.replies));
+            let lines = result.clone() + &reply(&format!("{}{}", self.name, self.replies));
             file.write_all(lines.as_bytes()).expect("there is room");
             self.size += lines.len() as u64;
             self.replies += 1;
@@ -132,7 +134,7 @@ const CHANCES: usize = 8;
 #[test]
 fn a_huge_file_is_read_in_bounded_memory_and_goes_on_where_it_was_ended() {
     let sandbox = Sandbox::new();
-    let mut file = Huge::new(sandbox.projects().join("-p/huge.jsonl"));
+    let mut file = Huge::new(sandbox.projects().join("-p/huge.jsonl"), "huge");
     let mut reached = 0;
     // Ended in order, and then not, in the middle of the file.
     for in_order in [true, false] {
@@ -174,22 +176,22 @@ fn what_is_written_while_a_huge_file_is_read_is_counted_before_that_is_done() {
     let follow = config(&sandbox, "rescan_seconds = 86400");
     let mut daemon = Daemon::start(sandbox.tallyd("run").arg("--config").arg(follow));
     daemon.wait_for("following");
-    let mut file = Huge::new(sandbox.path("beside.jsonl"));
+    let mut written = 1;
     let before_the_end = (0..CHANCES).any(|chance| {
-        let (from, id) = (file.size, format!("meanwhile{chance}"));
-        let log = sandbox.projects().join("-p/huge.jsonl");
-        file.grow_to(from + huge());
-        if chance == 0 {
-            fs::rename(&file.log, &log).expect("is there");
-            file.log = log;
-        }
-        eventually("some of it is counted", || offset(&sandbox, &file.log) > from);
-        append(&small, &reply(&id));
-        sandbox.wait_for_responses(file.replies + 2 + chance as u64);
+        // It appears whole, so that one look finds all of it.
+        let mut file = Huge::new(sandbox.path("beside/huge.jsonl"), &format!("huge{chance}x"));
+        file.grow_to(huge());
+        let log = sandbox.projects().join(format!("-p/huge{chance}.jsonl"));
+        fs::rename(&file.log, &log).expect("is there");
+        eventually("some of it is counted", || offset(&sandbox, &log) > 0);
+        append(&small, &reply(&format!("meanwhile{chance}")));
+        written += file.replies + 1;
+        sandbox.wait_for_responses(written);
         // Responses are numbered as they are counted.
         let numbered = |id: &str| number(&sandbox, "SELECT id FROM response WHERE message_id = ?1", id);
-        let last = format!("msg_01huge{}", file.replies - 1);
-        numbered(&format!("msg_01{id}")) < numbered(&last)
+        let last = format!("msg_01huge{chance}x{}", file.replies - 1);
+        fs::remove_file(&log).expect("is there");
+        numbered(&format!("msg_01meanwhile{chance}")) < numbered(&last)
     });
     assert!(before_the_end, "always when the huge one was done");
     daemon.stop();
