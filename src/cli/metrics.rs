@@ -4,7 +4,7 @@ use super::exit::ExitCode;
 use super::output;
 use crate::config::Settings;
 use crate::domain::Totals;
-use crate::ledger::{LedgerReader, Outbox};
+use crate::ledger::{LedgerReader, Outbox, quarantined};
 use crate::report::metrics::{self, Metrics};
 use clap::Args;
 use std::collections::BTreeMap;
@@ -27,8 +27,14 @@ pub fn run(_args: &MetricsArgs, settings: &Settings) -> anyhow::Result<ExitCode>
     let reader = LedgerReader::open(folder)?;
     let outbox = Outbox::open(folder)?;
     let publishing = settings.enabled && settings.publish().is_ok_and(|options| options.is_some());
-    let known =
-        Metrics { models: by_model(&reader)?, publishing, backlog: outbox.backlog()?, note: outbox.noted()? };
+    let known = Metrics {
+        models: by_model(&reader)?,
+        rebuilt: reader.rebuilt()?,
+        damaged: quarantined(folder).len(),
+        publishing,
+        backlog: outbox.backlog()?,
+        note: outbox.noted()?,
+    };
     output::print(&metrics::text(&known))?;
     Ok(ExitCode::Done)
 }

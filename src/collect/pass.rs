@@ -3,7 +3,8 @@
 use super::plan::{Cursors, Job};
 use super::reading::{FileReport, Piece, read_file};
 use super::{CollectError, CollectOptions};
-use crate::ledger::{Activity, FileUpdate, IngestSummary, Ledger, LedgerError, Pricing};
+use crate::domain::UnixMillis;
+use crate::ledger::{Activity, FileUpdate, IngestSummary, Ledger, LedgerError, Losses, Pricing, Rebuilt};
 use crate::tail::{Flow, LineReader, TailError};
 use crate::watch::{FoundFile, Tree};
 use std::collections::HashSet;
@@ -49,6 +50,8 @@ pub struct PassSummary {
     pub losses: u64,
     /// What was wrong with files and lines, each said once; long lists are cut short.
     pub reports: Vec<FileReport>,
+    /// What a ledger that was made anew lacks, now that all logs have been read.
+    pub lost: Option<Losses>,
 }
 
 /// The write pipeline, with its ledger.
@@ -135,7 +138,17 @@ impl<P: Pricing + Sync> Collector<P> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<PassSummary, CollectError> {
         let summary = self.take_in(&tree.files, progress)?;
-        Ok(PassSummary { files: tree.files.len(), ..summary })
+        let lost = if self.is_stopped() { None } else { self.ledger.settle_rebuild()? };
+        Ok(PassSummary { files: tree.files.len(), lost, ..summary })
+    }
+
+    /// Makes the ledger anew, after an error that says it is damaged. A walk of all roots then brings in what
+    /// it lacks.
+    pub fn rebuild(&mut self, found: &LedgerError, now: UnixMillis) -> Result<Rebuilt, CollectError> {
+        let rebuilt = self.ledger.rebuild(found, now)?;
+        self.ledger.reprice(&self.pricing)?;
+        self.cursors = Cursors::new(self.ledger.cursors()?);
+        Ok(rebuilt)
     }
 
     /// Takes in what is new in these files.

@@ -3,16 +3,17 @@
 use super::DaemonError;
 use super::pending::Pending;
 use super::publishing::Publishing;
+use super::telling::{tell, tell_rebuilt};
 use super::worker::{Outcome, Work, Worker};
-use crate::collect::{CollectError, CollectOptions, Collector, FileReport, PassSummary, TablePricing};
-use crate::domain::Usd;
-use crate::ledger::{Change, LedgerError};
+use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, TablePricing};
+use crate::ledger::{LedgerError, Rebuilt};
 use crate::publish::{self, Order as PublishOrder, Publisher};
-use crate::telemetry::{Chain, shown};
+use crate::telemetry::Chain;
 use crate::watch::{FollowOptions, Hint};
 use futures_util::StreamExt;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
@@ -63,12 +64,16 @@ pub struct Daemon {
     pub on_ready: OnReady,
     /// Sends what is counted, from that moment on; `None` where publishing is off.
     pub publisher: Option<Publisher>,
+    /// A backup of the ledger is kept beside it.
+    pub backup: bool,
 }
 
 /// What the loop sends to the worker.
 enum Order {
     Work(Work),
     Reload(Box<Reloaded>),
+    /// Make the ledger anew: this error says that it is damaged.
+    Mend(LedgerError),
 }
 
 /// What the worker sends back.
@@ -77,6 +82,8 @@ enum Answer {
     /// With the settings of publishing that belong to the prices: none may go out under a revision that is
     /// not theirs.
     Reloaded(Result<Option<u64>, CollectError>, Option<publish::Reloaded>),
+    /// With what is damaged, where it could not be mended.
+    Mended(Result<Rebuilt, (CollectError, LedgerError)>),
 }
 
 /// A process that has taken its signals in hand: from here on none ends it out of order.
@@ -110,12 +117,13 @@ impl Daemon {
     /// Follows the logs until SIGTERM or SIGINT.
     pub fn run(self, process: Process) -> Result<(), DaemonError> {
         let Process { runtime, signals } = process;
-        let Self { collector, follow, reload, on_ready, publisher } = self;
+        let Self { collector, follow, reload, on_ready, publisher, backup } = self;
         let stop = collector.stop_switch();
+        let ledger = collector.ledger().path().to_owned();
         let (hint_sender, hints) = unbounded_channel();
         let (order_sender, orders) = std_mpsc::channel();
         let (answer_sender, answers) = unbounded_channel();
-        let worker = Worker::new(collector, follow, move |hint| drop(hint_sender.send(hint)));
+        let worker = Worker::new(collector, follow, backup, move |hint| drop(hint_sender.send(hint)));
         let thread = std::thread::Builder::new()
             .name("collect".to_owned())
             .spawn(move || serve(worker, &orders, &answer_sender))
@@ -129,9 +137,12 @@ impl Daemon {
             follow,
             next_walk: after(Duration::ZERO),
             on_ready: Some(on_ready),
+            ledger,
             stop,
             publisher,
             publishing: None,
+            damage: None,
+            damages: unbounded_channel(),
         };
         let result = runtime.block_on(state.turn(signals, hints, answers, &reload));
         // Everything is in the ledger by now: what is left to send is what it says.
@@ -152,6 +163,7 @@ fn serve(mut worker: Worker, orders: &std_mpsc::Receiver<Order>, answers: &Unbou
                 let Reloaded { pricing, collect, publish } = *new;
                 Answer::Reloaded(worker.reload(pricing, collect), publish)
             }
+            Order::Mend(found) => Answer::Mended(worker.mend(&found).map_err(|error| (error, found))),
         };
         if answers.send(answer).is_err() {
             break;
@@ -172,11 +184,17 @@ struct Loop {
     follow: FollowOptions,
     next_walk: Moment,
     on_ready: Option<OnReady>,
+    /// Where the ledger is.
+    ledger: PathBuf,
     /// Ends the pass that is under way.
     stop: Arc<AtomicBool>,
     /// Starts when the logs have been read once: until then an original may turn up after its copy.
     publisher: Option<Publisher>,
     publishing: Option<Publishing>,
+    /// The ledger is damaged, and to be mended before anything else is done.
+    damage: Option<LedgerError>,
+    /// Damage that the publisher has met.
+    damages: (UnboundedSender<String>, UnboundedReceiver<String>),
 }
 
 impl Loop {
@@ -197,6 +215,9 @@ impl Loop {
                     Some(signal) => return self.end(signal, answers).await,
                     None => return Ok(()),
                 },
+                Some(what) = self.damages.1.recv() => {
+                    self.damage.get_or_insert(LedgerError::Damaged { path: self.ledger.clone(), what });
+                }
                 answer = answers.recv() => self.answered(answer.ok_or(DaemonError::WorkerGone)?)?,
                 Some(hint) = hints.recv() => {
                     self.pending.add(hint);
@@ -214,6 +235,17 @@ impl Loop {
     fn dispatch(&mut self) -> Result<(), DaemonError> {
         let waiting_for_retry = self.failures > 0 && after(Duration::ZERO) < self.next_walk;
         if self.busy || waiting_for_retry {
+            return Ok(());
+        }
+        if let Some(found) = self.damage.take() {
+            // What it offered is settled by the ledger that it will find.
+            if let Some(publishing) = self.publishing.take() {
+                self.publisher = Some(publishing.pause()?);
+            }
+            // Nobody meets the former ledger any more, and what was met of it is being mended.
+            while self.damages.1.try_recv().is_ok() {}
+            self.orders.send(Order::Mend(found)).map_err(|_| DaemonError::WorkerGone)?;
+            self.busy = true;
             return Ok(());
         }
         if let Some(work) = self.pending.take() {
@@ -241,6 +273,21 @@ impl Loop {
             }
             Answer::Reloaded(Err(error), _) => {
                 tracing::error!(error = %error, "new prices could not be applied; the next SIGHUP tries again");
+                let CollectError::Ledger(error) = error;
+                self.damage = Some(error).filter(LedgerError::is_damaged);
+            }
+            Answer::Mended(Ok(rebuilt)) => {
+                self.busy = false;
+                tell_rebuilt(&rebuilt);
+                self.pending.add(Hint::Everything);
+            }
+            Answer::Mended(Err((CollectError::Ledger(error), found))) => {
+                self.busy = false;
+                if !error.is_transient() {
+                    return Err(error.into());
+                }
+                self.damage = Some(found);
+                self.failed(&error);
             }
         }
         Ok(())
@@ -261,27 +308,40 @@ impl Loop {
                 if let Some(on_ready) = self.on_ready.take() {
                     on_ready(&summary);
                     tracing::info!("following");
-                    self.publishing = self.publisher.take().map(Publishing::start).transpose()?;
                 } else if summary.ingest.new_responses + summary.ingest.raised_responses > 0 {
                     self.tell_publisher(PublishOrder::Changed);
                 }
+                self.start_publishing()?;
             }
-            // Trying again would help neither.
+            Err(CollectError::Ledger(error)) if error.is_damaged() => self.damage = Some(error),
+            // Trying again would not help.
             Err(CollectError::Ledger(error))
-                if error.is_damaged() || matches!(error, LedgerError::Gone { .. }) =>
+                if matches!(error, LedgerError::Gone { .. } | LedgerError::Unmendable { .. }) =>
             {
                 return Err(error.into());
             }
-            Err(error) => {
-                self.failures = self.failures.saturating_add(1);
-                let pause = Duration::from_secs(1 << self.failures.min(6)).min(LONGEST_PAUSE);
-                tracing::error!(
-                    error = %Chain(&error), retry_seconds = pause.as_secs(),
-                    "the ledger cannot be written; nothing is lost, the logs are read again"
-                );
-                self.next_walk = after(pause);
-                self.pending.add(Hint::Everything);
-            }
+            Err(CollectError::Ledger(error)) => self.failed(&error),
+        }
+        Ok(())
+    }
+
+    /// Puts off the next try at a ledger that cannot be written.
+    fn failed(&mut self, error: &LedgerError) {
+        self.failures = self.failures.saturating_add(1);
+        let pause = Duration::from_secs(1 << self.failures.min(6)).min(LONGEST_PAUSE);
+        tracing::error!(
+            error = %Chain(error), retry_seconds = pause.as_secs(),
+            "the ledger cannot be written; nothing is lost, the logs are read again"
+        );
+        self.next_walk = after(pause);
+        self.pending.add(Hint::Everything);
+    }
+
+    /// Starts the publisher where it does not run: at the end of the first pass, and of the first after the
+    /// ledger was made anew.
+    fn start_publishing(&mut self) -> Result<(), DaemonError> {
+        if let Some(publisher) = self.publisher.take() {
+            self.publishing = Some(Publishing::start(publisher, self.damages.0.clone())?);
         }
         Ok(())
     }
@@ -303,6 +363,8 @@ impl Loop {
         let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
         tracing::info!(signal = name, "ending");
         let is_ready = self.on_ready.take().is_none();
+        // Where it waits for the logs to be read, it has nothing to send before the next start.
+        self.publisher = None;
         self.stop.store(true, Ordering::Relaxed);
         self.wait_until_idle(&mut answers).await?;
         if !is_ready || self.failures > 0 {
@@ -330,57 +392,4 @@ impl Loop {
         }
         Ok(())
     }
-}
-
-/// Says what a pass has found, a line each.
-fn tell(summary: &PassSummary) {
-    for report in &summary.reports {
-        tell_report(report);
-    }
-    let ingest = &summary.ingest;
-    let changed = ingest.new_responses + ingest.raised_responses;
-    if changed > 0 && changed <= ingest.changes.len() as u64 && changed <= 8 {
-        ingest.changes.iter().for_each(tell_change);
-    } else if changed > 0 {
-        tracing::info!(
-            responses = ingest.new_responses,
-            corrected = ingest.raised_responses,
-            bytes = summary.bytes,
-            files = summary.files_read,
-            "taken in"
-        );
-    }
-}
-
-/// Says what was wrong with a file or a line.
-pub(crate) fn tell_report(report: &FileReport) {
-    match report {
-        FileReport::Line { path, offset, what, is_loss: true } => {
-            tracing::warn!(file = %shown(&path.to_string_lossy()), offset, "{what}");
-        }
-        FileReport::Line { path, offset, what, is_loss: false } => {
-            tracing::info!(file = %shown(&path.to_string_lossy()), offset, "{what}");
-        }
-        FileReport::More { path, lines } => {
-            tracing::warn!(file = %shown(&path.to_string_lossy()), lines, "further lines that are not as they should be");
-        }
-        FileReport::File(error) => tracing::warn!(error = %Chain(error), "session log"),
-    }
-}
-
-fn tell_change(change: &Change) {
-    let cost = change.cost.known().map_or_else(|| "unpriced".to_owned(), |c| format!("${}", Usd::from(c)));
-    let tokens = change.tokens;
-    tracing::info!(
-        model = change.model,
-        input = tokens.input,
-        output = tokens.output,
-        cache_write = tokens.cache_write(),
-        cache_read = tokens.cache_read,
-        cost,
-        session = change.session,
-        project = change.cwd.as_deref().unwrap_or("unknown"),
-        "{}",
-        if change.is_new { "response" } else { "response corrected" }
-    );
 }

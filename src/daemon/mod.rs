@@ -3,18 +3,21 @@
 //! Owns: the tokio runtime, signals, the order of starting and ending. One thread owns the pipeline and
 //! the watches and does one piece of work at a time; the loop beside it gathers hints meanwhile, so that
 //! a burst of events becomes one pass. A third publishes, where that is on. A pass that fails (a full disk) is repeated with growing pauses;
-//! nothing is lost, since cursors only move with facts. Fails at start; once it follows, it follows until
-//! its ledger is deleted or damaged.
+//! nothing is lost, since cursors only move with facts. A ledger that is damaged is made anew and read into
+//! again, the publisher waiting meanwhile. Fails at start; once it follows, it follows until its ledger is
+//! deleted or cannot be made anew.
 
+mod backup;
 mod follow;
 mod once;
 mod pending;
 mod publishing;
+mod telling;
 mod worker;
 
-pub(crate) use follow::tell_report;
 pub use follow::{Daemon, OnReady, Process, Reload, Reloaded};
 pub use once::block_on;
+pub(crate) use telling::{tell_losses, tell_rebuilt, tell_report};
 
 /// A runtime for one thread; `what` is set up with it.
 fn runtime(what: &'static str) -> Result<tokio::runtime::Runtime, DaemonError> {
@@ -34,7 +37,7 @@ pub enum DaemonError {
         #[source]
         source: std::io::Error,
     },
-    /// The ledger is gone or damaged; trying again would not help.
+    /// The ledger is gone, or damaged and not to be mended; trying again would not help.
     #[error(transparent)]
     Ledger(#[from] crate::ledger::LedgerError),
     /// A thread ended before it was told to.

@@ -1,7 +1,9 @@
 //! The thread that owns the pipeline and the watches.
 
+use super::backup::Backups;
 use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, TablePricing};
-use crate::ledger::Activity;
+use crate::domain::{Clock, SystemClock};
+use crate::ledger::{Activity, LedgerError, Rebuilt};
 use crate::watch::{FollowOptions, FoundFile, Hint, Tree, WatchError, Watcher, walk};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -35,12 +37,16 @@ pub(super) struct Worker {
     has_links: bool,
     /// What readers of the ledger were told last.
     announced: Option<Activity>,
+    backups: Backups,
+    /// The ledger is to be looked through before the next pass over everything.
+    is_doubted: bool,
 }
 
 impl Worker {
     pub(super) fn new(
         collector: Collector<TablePricing>,
         follow: FollowOptions,
+        backup: bool,
         sink: impl Fn(Hint) + Send + Sync + 'static,
     ) -> Self {
         collector.announce(Activity::Starting);
@@ -50,6 +56,8 @@ impl Worker {
             complained: HashSet::new(),
             has_links: false,
             announced: Some(Activity::Starting),
+            backups: Backups::new(backup),
+            is_doubted: false,
         }
     }
 
@@ -60,6 +68,10 @@ impl Worker {
             Work::Everything => self.everything(&mut problems),
             Work::Paths { folders, files } => self.paths(folders, files, &mut problems),
         };
+        let result = result.and_then(|summary| {
+            self.backups.look_after(self.collector.ledger())?;
+            Ok(summary)
+        });
         self.announce(if result.is_ok() { Activity::Following } else { Activity::Failing });
         problems.extend(self.watcher.refusal());
         problems.retain(|problem| self.complained.insert(path_of(problem).to_owned()));
@@ -80,16 +92,28 @@ impl Worker {
         options: CollectOptions,
     ) -> Result<Option<u64>, CollectError> {
         self.announced = None;
+        self.is_doubted = true;
         self.collector.reload(pricing, options)
     }
 
+    /// Makes the ledger anew.
+    pub(super) fn mend(&mut self, found: &LedgerError) -> Result<Rebuilt, CollectError> {
+        self.backups.end();
+        self.announce(Activity::Starting);
+        self.collector.rebuild(found, SystemClock.now())
+    }
+
     /// Leaves one small file behind.
-    pub(super) fn finish(&self) -> Result<(), crate::ledger::LedgerError> {
+    pub(super) fn finish(&mut self) -> Result<(), crate::ledger::LedgerError> {
+        self.backups.end();
         self.collector.ledger().checkpoint()
     }
 
     fn everything(&mut self, problems: &mut Vec<WatchError>) -> Result<PassSummary, CollectError> {
         self.collector.ledger().check_in_place()?;
+        if std::mem::take(&mut self.is_doubted) {
+            self.collector.ledger().audit()?;
+        }
         // All that is there is looked at below, whether it was forgotten or not.
         let _ = self.watcher.forget_missing();
         self.has_links = false;
@@ -239,7 +263,7 @@ mod tests {
             let (collector, _) = Collector::new(ledger, pricing, options).unwrap();
             let (sender, hints) = channel();
             let worker =
-                Worker::new(collector, FollowOptions::default(), move |hint| drop(sender.send(hint)));
+                Worker::new(collector, FollowOptions::default(), false, move |hint| drop(sender.send(hint)));
             let mut bench = Self { home, _state: state, worker, hints };
             bench.work(&Work::Everything);
             bench

@@ -22,6 +22,19 @@ pub(super) const REFUSED_MESSAGE: &str = "publish_refused_message";
 /// What mends it.
 pub(super) const REFUSED_HELP: &str = "publish_refused_help";
 
+/// When the ledger was last made anew after damage; the four below say more of that.
+pub(super) const REBUILT_AT: &str = "rebuilt_at";
+/// From what it was made: `backup` or `logs`.
+pub(super) const REBUILT_FROM: &str = "rebuilt_from";
+/// How often it was.
+pub(super) const REBUILDS: &str = "rebuilds";
+/// The damaged file that is still to be compared with, once the logs have been read.
+pub(super) const REBUILT_BESIDE: &str = "rebuilt_beside";
+/// What came of comparing: sessions, responses, and 1 where all of the damaged file could be read.
+pub(super) const REBUILT_LOST: &str = "rebuilt_lost";
+/// 1 as long as what no log has any more is to be fetched from where it was published.
+pub(super) const RESTORE_WANTED: &str = "restore_wanted";
+
 /// A value; `None` where there is none.
 pub(super) fn text(sql: &Connection, key: &str) -> Result<Option<String>, LedgerError> {
     let value = sql

@@ -3,7 +3,7 @@
 use super::cells::join_cost;
 use super::names::Names;
 use super::row::{COLUMNS, Row, count, flag, read_tokens};
-use super::{LEDGER_FILE, Ledger, LedgerError, meta, schema};
+use super::{LEDGER_FILE, Ledger, LedgerError, meta, open, schema};
 use crate::domain::{
     Cell, Cost, Cursor, FileStat, ModelKey, Picodollars, Quarter, Response, SessionInfo, SessionKey, Totals,
     UnixMillis, Usd,
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 /// The ledger, open for reading.
 #[derive(Debug)]
 pub struct LedgerReader {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 /// A stored response with its costs.
@@ -64,6 +64,7 @@ impl LedgerReader {
         if !path.exists() {
             return Err(LedgerError::Missing { path });
         }
+        open::refuse_empty(&path)?;
         let connection = open_read_only(&path)?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
         // One snapshot for all that is read: a daemon may be writing.

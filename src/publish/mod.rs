@@ -27,4 +27,4 @@ pub use remote::{PublishError, Remote};
 pub use url::{UrlProblem, project_url};
 pub use verify::Verified;
 pub use wire::{Body, Stored, digest};
-pub use worker::{Drained, Order, Publisher, Reloaded};
+pub use worker::{Drained, OnDamage, Order, Publisher, Reloaded};

@@ -4,7 +4,7 @@
 //! never a label: their number has no bound. Costs are written with every digit, not as binary fractions.
 
 use crate::domain::{Totals, UnixMillis};
-use crate::ledger::{Backlog, PublishNote};
+use crate::ledger::{Backlog, PublishNote, RebuildNote};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -13,6 +13,10 @@ use std::fmt::Write;
 pub struct Metrics {
     /// Everything that was ever counted, by model.
     pub models: BTreeMap<String, Totals>,
+    /// When and how often the ledger was made anew.
+    pub rebuilt: Option<RebuildNote>,
+    /// Damaged ledgers that lie beside it.
+    pub damaged: usize,
     /// Usage is to be published.
     pub publishing: bool,
     /// What waits.
@@ -34,6 +38,7 @@ pub fn text(metrics: &Metrics) -> String {
     page.head("tallyd_build_info", GAUGE, "1, with the version of tallyd.");
     page.line("tallyd_build_info", &[("version", env!("CARGO_PKG_VERSION"))], "1");
     usage(&mut page, &metrics.models);
+    ledger(&mut page, metrics);
     publishing(&mut page, metrics);
     page.0
 }
@@ -71,6 +76,19 @@ fn usage(page: &mut Page, models: &BTreeMap<String, Totals>) {
             }
         }
     }
+}
+
+fn ledger(page: &mut Page, metrics: &Metrics) {
+    let rebuilt = metrics.rebuilt.as_ref();
+    page.head("tallyd_ledger_rebuilds_total", COUNTER, "How often the ledger was damaged and made anew.");
+    let count = rebuilt.map_or(0, |rebuilt| rebuilt.count);
+    page.write(format_args!("tallyd_ledger_rebuilds_total {count}\n"));
+    if let Some(rebuilt) = rebuilt {
+        let help = "When the ledger was last made anew; absent where it never was.";
+        page.one("tallyd_ledger_rebuilt_timestamp_seconds", help, &seconds(rebuilt.at));
+    }
+    let help = "Damaged ledgers that were put aside in the state folder.";
+    page.one("tallyd_ledger_damaged_files", help, &metrics.damaged.to_string());
 }
 
 fn publishing(page: &mut Page, metrics: &Metrics) {
@@ -146,7 +164,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::domain::{TokenCounts, Usd};
-    use crate::ledger::NotedRefusal;
+    use crate::ledger::{NotedRefusal, RebuiltFrom};
 
     #[test]
     fn every_metric_has_its_help_and_its_exact_value() {
@@ -167,6 +185,13 @@ mod tests {
         };
         let metrics = Metrics {
             models: BTreeMap::from([("a \"model\"\n".to_owned(), totals)]),
+            rebuilt: Some(RebuildNote {
+                at: UnixMillis(1_788_220_800_000),
+                from: RebuiltFrom::Backup,
+                count: 2,
+                losses: None,
+            }),
+            damaged: 3,
             publishing: true,
             backlog: Backlog { waiting: 3, parked: 2, held: 1, oldest: Some(UnixMillis(1_788_220_800_007)) },
             note: PublishNote { last_success: None, refusal: Some(refusal) },

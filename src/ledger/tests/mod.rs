@@ -1,6 +1,7 @@
 //! The ledger against sums and merges made the simple way, in memory.
 
 mod absorption;
+mod audit;
 mod failure;
 mod folder;
 mod freezing;
