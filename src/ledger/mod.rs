@@ -144,8 +144,8 @@ impl LedgerError {
         use rusqlite::Error as Sql;
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         match self {
-            Self::Damaged { .. } => true,
-            Self::Sqlite(
+            Self::Damaged { .. }
+            | Self::Sqlite(
                 Sql::FromSqlConversionFailure(..)
                 | Sql::IntegralValueOutOfRange(..)
                 | Sql::Utf8Error(..)

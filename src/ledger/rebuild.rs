@@ -318,7 +318,13 @@ fn compare(ledger: &Connection, damaged: &Path) -> Result<Losses, LedgerError> {
         let known = before.entry(name).or_default();
         *known = count.max(*known);
     }
-    let now = by_name(&self::sessions(ledger).0, counts(ledger, "SELECT session, 1 FROM response").0);
+    let (names, has_all_names) = self::sessions(ledger);
+    let (counted, has_all) = counts(ledger, "SELECT session, 1 FROM response");
+    if !(has_all_names && has_all) {
+        let path = Path::new(ledger.path().unwrap_or_default());
+        return Err(LedgerError::damaged(path, "its responses cannot be counted"));
+    }
+    let now = by_name(&names, counted);
     let mut losses = Losses { is_all: has_names && (has_responses || has_cells), ..Losses::default() };
     for (name, count) in before {
         let lost = count.saturating_sub(now.get(&name).copied().unwrap_or(0));
