@@ -2,6 +2,7 @@
 
 mod absorption;
 mod audit;
+mod backups;
 mod failure;
 mod folder;
 mod freezing;
