@@ -3,6 +3,7 @@
 //! Refuses to change anything: neither the ledger nor the server. What cannot be found out is `unknown`, which
 //! is no failure; the first thing that is wrong gives the exit code.
 
+mod damage;
 mod local;
 mod remote;
 mod render;
@@ -53,6 +54,7 @@ fn rows(settings: &Settings) -> Vec<Row> {
     let mut rows = vec![local::roots(settings)];
     rows.extend(local::unreadable(settings));
     rows.extend([local::ledger(settings), local::prices(settings)]);
+    rows.extend(damage::row(settings));
     let (row, options) = local::publishing(settings);
     rows.push(row);
     if let Some(options) = &options {

@@ -3,6 +3,8 @@
 use super::errors::{PriceFileUnreadable, UsageError};
 use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, Progress, TablePricing};
 use crate::config::{Settings, read_text};
+use crate::daemon;
+use crate::domain::{Clock, SystemClock};
 use crate::ledger::{Activity, Holder, Ledger, LedgerError, LedgerLock, LockError};
 use crate::price::PriceTable;
 use crate::tail::TailOptions;
@@ -47,12 +49,39 @@ pub(super) fn open(settings: &Settings, command: &str) -> anyhow::Result<Collect
     let pricing = TablePricing::new(prices(settings)?);
     Ledger::make_folder(folder)?;
     let lock = acquire(folder, command)?;
-    let ledger = Ledger::open(folder, lock)?;
+    let opened = collector(folder, lock, pricing.clone(), options.clone());
+    match opened {
+        Err(error) if damage(&error) => {
+            // It was left whole, and nobody looked: this time it is looked through.
+            let lock = acquire(folder, command)?;
+            lock.doubt();
+            collector(folder, lock, pricing, options)
+        }
+        opened => opened,
+    }
+}
+
+/// The pipeline over the ledger in `folder`, which is made anew where it is damaged.
+fn collector(
+    folder: &Path,
+    lock: LedgerLock,
+    pricing: TablePricing,
+    options: CollectOptions,
+) -> anyhow::Result<Collector<TablePricing>> {
+    let (ledger, rebuilt) = Ledger::open_or_rebuild(folder, lock, SystemClock.now())?;
+    if let Some(rebuilt) = &rebuilt {
+        daemon::tell_rebuilt(rebuilt);
+    }
     let (collector, repriced) = Collector::new(ledger, pricing, options)?;
-    if let Some(repriced) = repriced.filter(|repriced| *repriced > 0) {
+    if let Some(repriced) = repriced.filter(|repriced| *repriced > 0 && rebuilt.is_none()) {
         tracing::info!(responses = repriced, "prices have changed; costs were worked out anew");
     }
     Ok(collector)
+}
+
+fn damage(error: &anyhow::Error) -> bool {
+    let by_collecting = error.downcast_ref::<CollectError>().and_then(CollectError::damage);
+    by_collecting.or_else(|| error.downcast_ref()).is_some_and(LedgerError::is_damaged)
 }
 
 fn acquire(folder: &Path, command: &str) -> Result<LedgerLock, LockError> {
@@ -84,8 +113,16 @@ pub(super) fn take_in(
     collector: &mut Collector<TablePricing>,
     progress: &mut dyn FnMut(Progress),
 ) -> anyhow::Result<PassSummary> {
-    let summary = take_in_below(collector, progress).context("the logs cannot be taken in")?;
-    summary.reports.iter().for_each(crate::daemon::tell_report);
+    let summary = match take_in_below(collector, progress) {
+        Err(CollectError::Ledger(found)) if found.is_damaged() => {
+            daemon::tell_rebuilt(&collector.rebuild(&found, SystemClock.now())?);
+            take_in_below(collector, progress)
+        }
+        taken_in => taken_in,
+    };
+    let summary = summary.context("the logs cannot be taken in")?;
+    summary.reports.iter().for_each(daemon::tell_report);
+    daemon::tell_losses(summary.lost);
     Ok(summary)
 }
 
@@ -99,7 +136,8 @@ fn take_in_below(
         let (tree, _) = pass.offer_below(&root, &mut |_, _| {})?;
         tell_problems(&tree);
     }
-    pass.finish()
+    let summary = pass.finish()?;
+    collector.settle(summary)
 }
 
 fn tell_problems(tree: &Tree) {

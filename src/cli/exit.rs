@@ -177,6 +177,10 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<
     }
 }
 
+/// What mends a damaged ledger.
+const MENDING: &str = "`tallyd scan` puts the damaged files aside and makes the ledger anew, from its backup and the logs; \
+    where a tallyd is running, a SIGHUP makes it do so";
+
 fn ledger_verdict(error: &LedgerError) -> (ExitCode, Option<String>) {
     match error {
         LedgerError::Newer { .. } => (ExitCode::NewerLedger, None),
@@ -192,11 +196,16 @@ fn ledger_verdict(error: &LedgerError) -> (ExitCode, Option<String>) {
         LedgerError::NotALedger => {
             (ExitCode::Ledger, Some("name another folder with --state-dir DIR".to_owned()))
         }
-        LedgerError::Sqlite(_) => {
-            let help = "the ledger is damaged: move ledger.sqlite and what is named like it elsewhere and run \
-                        `tallyd scan`, which counts again what is in the logs; keep the damaged files, they may \
-                        hold what the logs have lost";
-            (ExitCode::Ledger, error.is_damaged().then(|| help.to_owned()))
+        LedgerError::Damaged { .. } | LedgerError::Sqlite(_) => {
+            (ExitCode::Ledger, error.is_damaged().then(|| MENDING.to_owned()))
+        }
+        LedgerError::Unmendable { folder, .. } => {
+            let help = format!(
+                "see that {} can be written and that its disk is sound; nothing was thrown away: the damaged \
+                 files lie there, and the logs are read again once it can be written",
+                folder.display()
+            );
+            (ExitCode::Ledger, Some(help))
         }
         LedgerError::Gone { .. } => {
             (ExitCode::Ledger, Some("start tallyd again: it makes a new ledger from the logs".to_owned()))

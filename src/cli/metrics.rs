@@ -5,7 +5,7 @@ use super::output;
 use super::publishing::daemon;
 use crate::config::Settings;
 use crate::domain::{Totals, shown};
-use crate::ledger::{LedgerReader, Outbox};
+use crate::ledger::{LedgerReader, Outbox, quarantined};
 use crate::report::metrics::{self, Metrics};
 use clap::Args;
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub fn run(_args: &MetricsArgs, settings: &Settings) -> anyhow::Result<ExitCode>
         daemon: daemon(settings)?,
         models: by_model(&reader)?,
         unreadable_logs: reader.unreadable_logs()?,
+        rebuilt: reader.rebuilt()?,
+        damaged: quarantined(folder).len(),
         publishing,
         backlog: outbox.backlog()?,
         note: outbox.noted()?,

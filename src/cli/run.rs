@@ -64,6 +64,7 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
         }),
         on_ready: Box::new(move |summary| greet(&at_start, summary)),
         publisher,
+        backup: settings.ledger_backup,
     };
     daemon.run(process)?;
     Ok(ExitCode::Done)

@@ -7,7 +7,7 @@
 use super::plan::Job;
 use super::reading::FileReport;
 use super::{CollectError, Collector};
-use crate::ledger::{FileUpdate, IngestSummary, Pricing};
+use crate::ledger::{FileUpdate, IngestSummary, Losses, Pricing};
 use crate::tail::Flow;
 use crate::watch::{FoundFile, Tree, walk_each};
 use std::fs::Metadata;
@@ -42,6 +42,8 @@ pub struct PassSummary {
     pub reports: Vec<FileReport>,
     /// Session logs that have had their share of this pass, and have more in them.
     pub unfinished: Vec<PathBuf>,
+    /// What a ledger that was made anew lacks, now that all logs have been read.
+    pub lost: Option<Losses>,
 }
 
 /// A pass that is offered files. What was not read when it is dropped is not read.

@@ -51,3 +51,11 @@ pub enum CollectError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
+
+impl CollectError {
+    /// The ledger's error, where it says that the ledger is damaged.
+    pub fn damage(&self) -> Option<&LedgerError> {
+        let Self::Ledger(error) = self;
+        error.is_damaged().then_some(error)
+    }
+}

@@ -7,7 +7,8 @@ use super::intake::{Intake, Pass, Progress};
 use super::plan::{Job, Known, Moved};
 use super::reading::{End, FileReport, Limits, Piece, read_file};
 use super::{CollectError, CollectOptions, PassSummary};
-use crate::ledger::{Activity, Ledger, LedgerError, Pricing};
+use crate::domain::UnixMillis;
+use crate::ledger::{Activity, Ledger, LedgerError, Pricing, Rebuilt};
 use crate::tail::{Flow, LineReader, TailError};
 use crate::watch::{FoundFile, Tree};
 use std::collections::HashSet;
@@ -123,10 +124,29 @@ impl<P: Pricing + Sync> Collector<P> {
         tree: &Tree,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<PassSummary, CollectError> {
-        // A log that is gone needs no reading any more.
-        self.complained.retain(|path| path.symlink_metadata().is_ok());
         let summary = self.take_in(&tree.files, progress)?;
-        Ok(PassSummary { files: tree.files.len(), ..summary })
+        self.settle(summary)
+    }
+
+    /// Does what is left after a pass that was offered every log there is: those that are gone need no reading
+    /// any more, and a ledger that was made anew is compared with the one it took the place of.
+    pub fn settle(&mut self, mut summary: PassSummary) -> Result<PassSummary, CollectError> {
+        self.complained.retain(|path| path.symlink_metadata().is_ok());
+        self.note_unreadable()?;
+        if !self.is_stopped() && summary.unfinished.is_empty() {
+            summary.lost = self.ledger.settle_rebuild()?;
+        }
+        Ok(summary)
+    }
+
+    /// Makes the ledger anew, after an error that says it is damaged. A walk of all roots then brings in what
+    /// it lacks.
+    pub fn rebuild(&mut self, found: &LedgerError, now: UnixMillis) -> Result<Rebuilt, CollectError> {
+        let rebuilt = self.ledger.rebuild(found, now)?;
+        self.ledger.reprice(&self.pricing)?;
+        self.known = Known::new(&self.ledger)?;
+        self.noted_unreadable = None;
+        Ok(rebuilt)
     }
 
     /// Takes in what is new in these files.

@@ -15,9 +15,10 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 /// Every key of the file, with its table.
-pub const KEYS: [&str; 20] = [
+pub const KEYS: [&str; 21] = [
     "claude_dirs",
     "state_dir",
+    "ledger_backup",
     "prices",
     "timezone",
     "start_of_week",
@@ -58,6 +59,7 @@ pub(super) struct FileSettings {
     pub(super) path: Option<PathBuf>,
     pub(super) claude_dirs: Vec<PathBuf>,
     pub(super) state_dir: Option<PathBuf>,
+    pub(super) ledger_backup: Option<bool>,
     pub(super) prices: Option<PathBuf>,
     pub(super) timezone: Option<ZoneName>,
     pub(super) start_of_week: Option<Weekday>,
@@ -141,6 +143,7 @@ pub(super) fn parse(text: &str, path: &Path, environment: &Environment) -> Resul
         path: Some(path.to_owned()),
         claude_dirs: reader.paths("claude_dirs")?,
         state_dir: reader.path("state_dir")?,
+        ledger_backup: reader.switch("ledger_backup")?,
         prices: reader.path("prices")?,
         timezone: reader.text("timezone", value::TIME_ZONE, value::time_zone)?,
         start_of_week: reader.text("start_of_week", value::WEEKDAY, value::weekday)?,

@@ -155,6 +155,8 @@ pub struct Settings {
     pub follow: FollowOptions,
     /// The longest line that is read, in bytes; longer ones are skipped and reported.
     pub max_line_bytes: usize,
+    /// A running tallyd keeps a backup of the ledger beside it.
+    pub ledger_backup: bool,
     /// The config file that was read.
     pub config_file: Option<PathBuf>,
     roots: Vec<PathBuf>,
@@ -213,6 +215,7 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Settings
     let file = file::load(overrides.config.as_deref(), environment)?;
     let (roots, roots_source) = folders::roots(overrides, environment, &file)?;
     let by_switch = variable(environment, "TOKEN_TRACKING_ENABLED", value::SWITCH, value::switch)?;
+    let by_backup = variable(environment, "TALLYD_LEDGER_BACKUP", value::SWITCH, value::switch)?;
     let by_zone = variable(environment, "TALLYD_TIMEZONE", value::TIME_ZONE, value::time_zone)?;
     let prices = folders::chosen(overrides.prices.as_deref(), "--prices", "TALLYD_PRICES", environment)?;
     let follow = FollowOptions::default();
@@ -220,6 +223,7 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Settings
     Ok(Settings {
         publish,
         enabled: by_switch.or(file.enabled).unwrap_or(true),
+        ledger_backup: by_backup.or(file.ledger_backup).unwrap_or(true),
         roots_source,
         prices: prices.or_else(|| file.prices.clone()),
         timezone: by_zone.or_else(|| file.timezone.clone()).and_then(value::ZoneName::iana),

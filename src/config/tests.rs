@@ -116,6 +116,7 @@ fn nothing_said_gives_the_defaults() {
                 force_polling: false,
             },
             max_line_bytes: 16_777_216,
+            ledger_backup: true,
             publish: PublishSettings::gather(
                 &sandbox.environment_with(Home::Unknown),
                 &publish::FilePublish::default(),
@@ -262,7 +263,7 @@ fn an_unknown_key_is_refused_with_the_nearest_one() {
     ");
     insta::assert_snapshot!(complaint("[remote]\nurl = \"x\""), @"
     the config file HOME/.config/tallyd/tallyd.toml has an unknown key `remote`
-    help: remove it; the keys are claude_dirs, state_dir, prices, timezone, start_of_week, enabled, log.level, log.format, follow.rescan_seconds, follow.poll_seconds, follow.force_polling, tail.max_line_bytes, publish.enabled, publish.url, publish.user_id, publish.key_file, publish.publishable_key_file, publish.access_token_file, publish.interval_seconds, publish.timeout_seconds
+    help: remove it; the keys are claude_dirs, state_dir, ledger_backup, prices, timezone, start_of_week, enabled, log.level, log.format, follow.rescan_seconds, follow.poll_seconds, follow.force_polling, tail.max_line_bytes, publish.enabled, publish.url, publish.user_id, publish.key_file, publish.publishable_key_file, publish.access_token_file, publish.interval_seconds, publish.timeout_seconds
     ");
 }
 
@@ -326,6 +327,10 @@ fn a_wrong_variable_is_named() {
     `TOKEN_TRACKING_ENABLED=maybe` in the environment: expected true or false (also 1/0, yes/no, on/off)
     help: change or unset TOKEN_TRACKING_ENABLED
     ");
+    insta::assert_snapshot!(complaint_of("TALLYD_LEDGER_BACKUP", "daily"), @"
+    `TALLYD_LEDGER_BACKUP=daily` in the environment: expected true or false (also 1/0, yes/no, on/off)
+    help: change or unset TALLYD_LEDGER_BACKUP
+    ");
     insta::assert_snapshot!(complaint_of("TALLYD_LOG", "verbose"), @"
     `TALLYD_LOG=verbose` in the environment: expected auto, error, warn, info, debug, trace, or directives such as `info,tallyd::watch=trace`
     help: change or unset TALLYD_LOG
@@ -356,7 +361,7 @@ fn a_variable_that_is_not_utf8_is_named() {
 
 #[test]
 fn every_key_has_an_effect() {
-    let text = "claude_dirs = [\"a\"]\nstate_dir = \"s\"\nprices = \"p\"\ntimezone = \"UTC\"\nenabled = false\n\
+    let text = "claude_dirs = [\"a\"]\nstate_dir = \"s\"\nledger_backup = false\nprices = \"p\"\ntimezone = \"UTC\"\nenabled = false\n\
         start_of_week = \"friday\"\nlog.level = \"trace\"\nlog.format = \"json\"\nfollow.rescan_seconds = 7\n\
         follow.poll_seconds = 8\nfollow.force_polling = true\ntail.max_line_bytes = 65536\n\
         publish.enabled = false\npublish.url = \"u\"\npublish.user_id = \"u\"\npublish.key_file = \"k\"\n\

@@ -1,18 +1,21 @@
 //! The loop: hints, work, signals.
 
 use super::DaemonError;
+use super::orders::{Answer, Order, Reload, serve};
 use super::pending::Pending;
+use super::process::Process;
 use super::publishing::Publishing;
 use super::tell;
 use super::worker::{Outcome, Work, Worker};
-use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, TablePricing};
+use crate::collect::{CollectError, Collector, PassSummary, TablePricing};
 use crate::ledger::LedgerError;
-use crate::publish::{self, Order as PublishOrder, Publisher};
+use crate::publish::{Order as PublishOrder, Publisher};
 use crate::telemetry::Chain;
 use crate::watch::{FollowOptions, Hint};
 use futures_util::StreamExt;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT};
 use signal_hook_tokio::Signals;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
@@ -38,19 +41,6 @@ fn after(pause: Duration) -> Moment {
 /// How long the last pass before the end may take; what it leaves is there at the next start.
 const LAST_PASS: Duration = Duration::from_secs(2);
 
-/// Settings and prices as they are after a SIGHUP.
-pub struct Reloaded {
-    /// The prices.
-    pub pricing: TablePricing,
-    /// Settings of collecting.
-    pub collect: CollectOptions,
-    /// Settings of publishing, where it is on.
-    pub publish: Option<publish::Reloaded>,
-}
-
-/// Reads settings and prices again; the error is told, and the old ones stay in force.
-pub type Reload = Box<dyn Fn() -> Result<Reloaded, String> + Send>;
-
 /// What is done when everything that was in the logs at start has been taken in.
 pub type OnReady = Box<dyn FnOnce(&PassSummary)>;
 
@@ -66,59 +56,21 @@ pub struct Daemon {
     pub on_ready: OnReady,
     /// Sends what is counted, from that moment on; `None` where publishing is off.
     pub publisher: Option<Publisher>,
-}
-
-/// What the loop sends to the worker.
-enum Order {
-    Work(Work),
-    Reload(Box<Reloaded>),
-}
-
-/// What the worker sends back.
-enum Answer {
-    Worked(Outcome),
-    /// With the settings of publishing that belong to the prices: none may go out under a revision that is
-    /// not theirs.
-    Reloaded(Result<Option<u64>, CollectError>, Option<publish::Reloaded>),
-}
-
-/// A process that has taken its signals in hand: from here on none ends it out of order.
-pub struct Process {
-    runtime: tokio::runtime::Runtime,
-    signals: Signals,
-}
-
-impl Process {
-    /// Sets up the runtime and takes SIGTERM, SIGINT and SIGHUP. To be called before anything is opened.
-    pub fn new() -> Result<Self, DaemonError> {
-        let runtime = super::runtime("the runtime")?;
-        let inside = runtime.enter();
-        let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
-            .map_err(|source| DaemonError::SetUp { what: "signal handling", source })?;
-        drop(inside);
-        Ok(Self { runtime, signals })
-    }
-
-    /// Waits for SIGTERM or SIGINT and does nothing else: counting is switched off.
-    pub fn wait_for_end(mut self) {
-        self.runtime.block_on(async {
-            while let Some(SIGHUP) = self.signals.next().await {
-                tracing::info!("counting stays switched off; to reload that setting, start tallyd anew");
-            }
-        });
-    }
+    /// A backup of the ledger is kept beside it.
+    pub backup: bool,
 }
 
 impl Daemon {
     /// Follows the logs until SIGTERM or SIGINT.
     pub fn run(self, process: Process) -> Result<(), DaemonError> {
         let Process { runtime, signals } = process;
-        let Self { collector, follow, reload, on_ready, publisher } = self;
+        let Self { collector, follow, reload, on_ready, publisher, backup } = self;
         let stop = collector.stop_switch();
+        let ledger = collector.ledger().path().to_owned();
         let (hint_sender, hints) = unbounded_channel();
         let (order_sender, orders) = std_mpsc::channel();
         let (answer_sender, answers) = unbounded_channel();
-        let worker = Worker::new(collector, follow, move |hint| drop(hint_sender.send(hint)));
+        let worker = Worker::new(collector, follow, backup, move |hint| drop(hint_sender.send(hint)));
         let thread = std::thread::Builder::new()
             .name("collect".to_owned())
             .spawn(move || serve(worker, &orders, &answer_sender))
@@ -136,9 +88,12 @@ impl Daemon {
             follow,
             next_walk: after(Duration::ZERO),
             on_ready: Some(on_ready),
+            ledger,
             stop,
             publisher,
             publishing: None,
+            damage: None,
+            damages: unbounded_channel(),
         };
         let result = runtime.block_on(state.turn(signals, hints, answers, &reload));
         // Everything is in the ledger by now: what is left to send is what it says.
@@ -147,25 +102,6 @@ impl Daemon {
         drop(state);
         thread.join().map_err(|_| DaemonError::WorkerGone)?;
         result.and(published)
-    }
-}
-
-/// The worker's thread: one order after the other, until there are no more.
-fn serve(mut worker: Worker, orders: &std_mpsc::Receiver<Order>, answers: &UnboundedSender<Answer>) {
-    for order in orders {
-        let answer = match order {
-            Order::Work(work) => Answer::Worked(worker.work(&work)),
-            Order::Reload(new) => {
-                let Reloaded { pricing, collect, publish } = *new;
-                Answer::Reloaded(worker.reload(pricing, collect), publish)
-            }
-        };
-        if answers.send(answer).is_err() {
-            break;
-        }
-    }
-    if let Err(error) = worker.finish() {
-        tracing::warn!(error = %error, "the ledger could not be folded into one file; the next start does it");
     }
 }
 
@@ -187,11 +123,17 @@ struct Loop {
     follow: FollowOptions,
     next_walk: Moment,
     on_ready: Option<OnReady>,
+    /// Where the ledger is.
+    ledger: PathBuf,
     /// Ends the pass that is under way.
     stop: Arc<AtomicBool>,
     /// Starts when the logs have been read once: until then an original may turn up after its copy.
     publisher: Option<Publisher>,
     publishing: Option<Publishing>,
+    /// The ledger is damaged, and to be mended before anything else is done.
+    damage: Option<LedgerError>,
+    /// Damage that the publisher has met.
+    damages: (UnboundedSender<String>, UnboundedReceiver<String>),
 }
 
 impl Loop {
@@ -212,6 +154,9 @@ impl Loop {
                     Some(signal) => return self.end(signal, answers).await,
                     None => return Ok(()),
                 },
+                Some(what) = self.damages.1.recv() => {
+                    self.damage.get_or_insert(LedgerError::Damaged { path: self.ledger.clone(), what });
+                }
                 answer = answers.recv() => self.answered(answer.ok_or(DaemonError::WorkerGone)?)?,
                 Some(hint) = hints.recv() => {
                     self.pending.add(hint);
@@ -229,6 +174,17 @@ impl Loop {
     fn dispatch(&mut self) -> Result<(), DaemonError> {
         let waiting_for_retry = self.failures > 0 && after(Duration::ZERO) < self.next_walk;
         if self.busy || waiting_for_retry {
+            return Ok(());
+        }
+        if let Some(found) = self.damage.take() {
+            // What it offered is settled by the ledger that it will find.
+            if let Some(publishing) = self.publishing.take() {
+                self.publisher = Some(publishing.pause()?);
+            }
+            // Nobody meets the former ledger any more, and what was met of it is being mended.
+            while self.damages.1.try_recv().is_ok() {}
+            self.orders.send(Order::Mend(found)).map_err(|_| DaemonError::WorkerGone)?;
+            self.busy = true;
             return Ok(());
         }
         if let Some(work) = self.pending.take() {
@@ -257,6 +213,21 @@ impl Loop {
             }
             Answer::Reloaded(Err(error), _) => {
                 tracing::error!(error = %error, "new prices could not be applied; the next SIGHUP tries again");
+                let CollectError::Ledger(error) = error;
+                self.damage = Some(error).filter(LedgerError::is_damaged);
+            }
+            Answer::Mended(Ok(rebuilt)) => {
+                self.busy = false;
+                tell::rebuilt(&rebuilt);
+                self.pending.add(Hint::Everything);
+            }
+            Answer::Mended(Err((CollectError::Ledger(error), found))) => {
+                self.busy = false;
+                if !error.is_transient() {
+                    return Err(error.into());
+                }
+                self.damage = Some(found);
+                self.failed(&error);
             }
         }
         Ok(())
@@ -272,18 +243,17 @@ impl Loop {
         self.interval = if outcome.watching { self.follow.rescan } else { self.polling(&outcome) };
         self.next_walk = self.next_walk.min(after(self.interval));
         match outcome.result {
-            Ok(summary) => self.succeeded(summary),
-            // Trying again would help neither.
+            Ok(summary) => self.succeeded(summary)?,
+            Err(CollectError::Ledger(error)) if error.is_damaged() => self.damage = Some(error),
+            // Trying again would not help.
             Err(CollectError::Ledger(error))
-                if error.is_damaged() || matches!(error, LedgerError::Gone { .. }) =>
+                if matches!(error, LedgerError::Gone { .. } | LedgerError::Unmendable { .. }) =>
             {
-                Err(error.into())
+                return Err(error.into());
             }
-            Err(error) => {
-                self.failed(&error);
-                Ok(())
-            }
+            Err(CollectError::Ledger(error)) => self.failed(&error),
         }
+        Ok(())
     }
 
     /// The time between two looks at everything where nothing else tells of changes: a look at a hundred
@@ -306,24 +276,25 @@ impl Loop {
             .into_iter()
             .map(Hint::File)
             .for_each(|hint| self.pending.add(hint));
-        if self.on_ready.is_none() {
-            if summary.ingest.new_responses + summary.ingest.raised_responses > 0 {
-                self.tell_publisher(PublishOrder::Changed);
-            }
-            return Ok(());
+        if self.on_ready.is_some() {
+            self.found.files = self.found.files.max(summary.files);
+            self.found.ingest.add(summary.ingest);
+        } else if summary.ingest.new_responses + summary.ingest.raised_responses > 0 {
+            self.tell_publisher(PublishOrder::Changed);
         }
-        self.found.files = self.found.files.max(summary.files);
-        self.found.ingest.add(summary.ingest);
         if is_whole && let Some(on_ready) = self.on_ready.take() {
             on_ready(&self.found);
             tracing::info!("following");
-            self.publishing = self.publisher.take().map(Publishing::start).transpose()?;
+        }
+        // At the end of the first pass over all logs, and of the first after the ledger was made anew.
+        if is_whole && let Some(publisher) = self.publisher.take() {
+            self.publishing = Some(Publishing::start(publisher, self.damages.0.clone())?);
         }
         Ok(())
     }
 
     /// The ledger could not be written: it is tried again, and said once for each reason.
-    fn failed(&mut self, error: &CollectError) {
+    fn failed(&mut self, error: &LedgerError) {
         self.failures = self.failures.saturating_add(1);
         let pause = Duration::from_secs(1 << self.failures.min(6)).min(LONGEST_PAUSE);
         let (retry_seconds, reason) = (pause.as_secs(), Chain(error).to_string());
@@ -358,6 +329,8 @@ impl Loop {
         let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
         tracing::info!(signal = name, "ending");
         let is_ready = self.on_ready.take().is_none();
+        // Where it waits for the logs to be read, it has nothing to send before the next start.
+        self.publisher = None;
         self.stop.store(true, Ordering::Relaxed);
         self.wait_until_idle(&mut answers).await?;
         if !is_ready || self.failures > 0 {

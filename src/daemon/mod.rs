@@ -3,19 +3,25 @@
 //! Owns: the tokio runtime, signals, the order of starting and ending. One thread owns the pipeline and
 //! the watches and does one piece of work at a time; the loop beside it gathers hints meanwhile, so that
 //! a burst of events becomes one pass. A third publishes, where that is on. A pass that fails (a full disk) is repeated with growing pauses;
-//! nothing is lost, since cursors only move with facts. Fails at start; once it follows, it follows until
-//! its ledger is deleted or damaged.
+//! nothing is lost, since cursors only move with facts. A ledger that is damaged is made anew and read into
+//! again, the publisher waiting meanwhile. Fails at start; once it follows, it follows until its ledger is
+//! deleted or cannot be made anew.
 
+mod backup;
 mod follow;
 mod once;
+mod orders;
 mod pending;
+mod process;
 mod publishing;
 mod tell;
 mod worker;
 
-pub use follow::{Daemon, OnReady, Process, Reload, Reloaded};
+pub use follow::{Daemon, OnReady};
 pub use once::block_on;
-pub(crate) use tell::report as tell_report;
+pub use orders::{Reload, Reloaded};
+pub use process::Process;
+pub(crate) use tell::{losses as tell_losses, rebuilt as tell_rebuilt, report as tell_report};
 
 /// A runtime for one thread; `what` is set up with it.
 fn runtime(what: &'static str) -> Result<tokio::runtime::Runtime, DaemonError> {
@@ -35,7 +41,7 @@ pub enum DaemonError {
         #[source]
         source: std::io::Error,
     },
-    /// The ledger is gone or damaged; trying again would not help.
+    /// The ledger is gone, or damaged and not to be mended; trying again would not help.
     #[error(transparent)]
     Ledger(#[from] crate::ledger::LedgerError),
     /// A thread ended before it was told to.

@@ -13,21 +13,26 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 #[derive(Debug)]
 pub(super) struct Publishing {
     orders: UnboundedSender<Order>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Publisher>,
 }
 
 impl Publishing {
-    /// Starts a publisher on a thread of its own.
-    pub(super) fn start(publisher: Publisher) -> Result<Self, DaemonError> {
+    /// Starts a publisher on a thread of its own, over the ledger as it is now; damage that it meets is sent.
+    pub(super) fn start(
+        mut publisher: Publisher,
+        damages: UnboundedSender<String>,
+    ) -> Result<Self, DaemonError> {
+        publisher.reopen(Box::new(move |what| drop(damages.send(what))))?;
         let what = "the thread that publishes";
         let runtime = super::runtime(what)?;
         let (orders, received) = unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("publish".to_owned())
             .spawn(move || {
-                runtime.block_on(publisher.run(received));
+                let publisher = runtime.block_on(publisher.run(received));
                 // A name that is still being looked up holds up no exit.
                 runtime.shutdown_background();
+                publisher
             })
             .map_err(|source| DaemonError::SetUp { what, source })?;
         Ok(Self { orders, thread })
@@ -38,9 +43,15 @@ impl Publishing {
         drop(self.orders.send(order));
     }
 
+    /// Has it stop where it is, and gives it back: the ledger is made anew.
+    pub(super) fn pause(self) -> Result<Publisher, DaemonError> {
+        self.tell(Order::Pause);
+        self.thread.join().map_err(|_| DaemonError::WorkerGone)
+    }
+
     /// Has it send what waits, within its time, and waits for its end.
     pub(super) fn end(self) -> Result<(), DaemonError> {
         self.tell(Order::Stop);
-        self.thread.join().map_err(|_| DaemonError::WorkerGone)
+        self.thread.join().map(drop).map_err(|_| DaemonError::WorkerGone)
     }
 }

@@ -1,7 +1,9 @@
 //! The thread that owns the pipeline and the watches.
 
+use super::backup::Backups;
 use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, TablePricing};
-use crate::ledger::Activity;
+use crate::domain::{Clock, SystemClock};
+use crate::ledger::{Activity, LedgerError, Rebuilt};
 use crate::watch::{FollowOptions, FoundFile, Hint, WatchError, Watcher, log_at};
 use std::collections::HashSet;
 use std::fs::Metadata;
@@ -41,12 +43,16 @@ pub(super) struct Worker {
     has_links: bool,
     /// What readers of the ledger were told last.
     announced: Option<(Activity, bool)>,
+    backups: Backups,
+    /// The ledger is to be looked through before the next pass over everything.
+    is_doubted: bool,
 }
 
 impl Worker {
     pub(super) fn new(
         mut collector: Collector<TablePricing>,
         follow: FollowOptions,
+        backup: bool,
         sink: impl Fn(Hint) + Send + Sync + 'static,
     ) -> Self {
         collector.announce(Activity::Starting, false);
@@ -57,6 +63,8 @@ impl Worker {
             complained: HashSet::new(),
             has_links: false,
             announced: Some((Activity::Starting, false)),
+            backups: Backups::new(backup),
+            is_doubted: false,
         }
     }
 
@@ -67,6 +75,10 @@ impl Worker {
             Work::Everything => self.everything(&mut problems),
             Work::Paths { folders, files } => self.paths(folders, files, &mut problems),
         };
+        let result = result.and_then(|summary| {
+            self.backups.look_after(self.collector.ledger())?;
+            Ok(summary)
+        });
         let refused = self.watcher.is_refused();
         self.announce(
             match &result {
@@ -104,16 +116,29 @@ impl Worker {
         options: CollectOptions,
     ) -> Result<Option<u64>, CollectError> {
         self.announced = None;
+        self.is_doubted = true;
         self.collector.reload(pricing, options)
     }
 
+    /// Makes the ledger anew.
+    pub(super) fn mend(&mut self, found: &LedgerError) -> Result<Rebuilt, CollectError> {
+        self.backups.end();
+        let refused = self.watcher.is_refused();
+        self.announce(Activity::Starting, refused);
+        self.collector.rebuild(found, SystemClock.now())
+    }
+
     /// Leaves one small file behind.
-    pub(super) fn finish(&self) -> Result<(), crate::ledger::LedgerError> {
+    pub(super) fn finish(&mut self) -> Result<(), crate::ledger::LedgerError> {
+        self.backups.end();
         self.collector.ledger().checkpoint()
     }
 
     fn everything(&mut self, problems: &mut Vec<WatchError>) -> Result<PassSummary, CollectError> {
         self.collector.ledger().check_in_place()?;
+        if std::mem::take(&mut self.is_doubted) {
+            self.collector.ledger().audit()?;
+        }
         // Before folders are asked for one by one.
         problems.extend(self.watcher.ask().err());
         // All that is there is looked at below, whether it was forgotten or not.
@@ -122,6 +147,7 @@ impl Worker {
         let roots = self.collector.roots().to_vec();
         self.watch_ways_to(&roots, problems);
         let summary = self.take_in(&roots, &[], problems)?;
+        let summary = self.collector.settle(summary)?;
         let (files, read, watched) = (summary.files, summary.files_read, self.watcher.watched());
         tracing::debug!(files, read, folders_watched = watched, "looked at everything");
         Ok(summary)
@@ -269,7 +295,7 @@ mod tests {
             let (collector, _) = Collector::new(ledger, pricing, options).unwrap();
             let (sender, hints) = channel();
             let worker =
-                Worker::new(collector, FollowOptions::default(), move |hint| drop(sender.send(hint)));
+                Worker::new(collector, FollowOptions::default(), false, move |hint| drop(sender.send(hint)));
             let mut bench = Self { home, _state: state, worker, hints };
             bench.work(&Work::Everything);
             bench

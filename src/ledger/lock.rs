@@ -5,6 +5,7 @@
 //! ledger is being kept up to date; it is never trusted for exclusion.
 
 use super::place;
+use crate::domain::{FileStat, UnixMillis};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -18,6 +19,36 @@ const NOTE_BYTES: usize = 80;
 
 /// The word for a holder that the system refuses file events.
 const NO_EVENTS: &str = "polling";
+/// Length of what is written behind that of the last audit.
+const AUDIT_BYTES: usize = 120;
+
+/// A database file that was whole, and has not been written since then as long as it is still like this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Audited {
+    /// When it was looked through.
+    pub(super) at: UnixMillis,
+    /// The file as its last writer left it.
+    pub(super) file: FileStat,
+}
+
+impl Audited {
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_whitespace();
+        if words.next() != Some("audited") {
+            return None;
+        }
+        let at = UnixMillis(words.next()?.parse().ok()?);
+        let mut number = || words.next()?.parse().ok();
+        let (device, inode, size) = (number()?, number()?, number()?);
+        let modified_ns = words.next()?.parse().ok()?;
+        Some(Self { at, file: FileStat { device, inode, size, modified_ns } })
+    }
+
+    fn line(&self) -> String {
+        let FileStat { device, inode, size, modified_ns } = self.file;
+        format!("audited {} {device} {inode} {size} {modified_ns}", self.at.0)
+    }
+}
 
 /// How far a daemon has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +181,25 @@ impl LedgerLock {
     pub fn announce(&self, activity: Activity, subject: u64, no_events: bool) {
         let events = if no_events { NO_EVENTS } else { "" };
         let _ = self.write_note(&format!("{} {subject:016x} {events}", activity.name()));
+    }
+
+    /// The last audit of the ledger, where its outcome was written down.
+    pub(super) fn audited(&self) -> Option<Audited> {
+        let mut line = [0; AUDIT_BYTES];
+        self.file.read_exact_at(&mut line, NOTE_BYTES as u64).ok()?;
+        Audited::parse(std::str::from_utf8(&line).ok()?)
+    }
+
+    /// Writes down that the ledger is whole; with `None`, that nobody knows. Costs an audit where it fails.
+    pub(super) fn note_audit(&self, audited: Option<Audited>) {
+        let line = audited.map_or(String::new(), |audited| audited.line());
+        let line = format!("{line:<width$}\n", width = AUDIT_BYTES - 1);
+        let _ = self.file.write_all_at(line.as_bytes(), NOTE_BYTES as u64);
+    }
+
+    /// Takes back what is known of the ledger: the next to open it looks it through.
+    pub fn doubt(&self) {
+        self.note_audit(None);
     }
 
     fn write_note(&self, state: &str) -> std::io::Result<()> {

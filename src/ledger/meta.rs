@@ -24,6 +24,16 @@ pub(super) const REFUSED_HELP: &str = "publish_refused_help";
 
 /// How many session logs could not be read when they were last looked at.
 pub(super) const UNREADABLE_LOGS: &str = "unreadable_logs";
+/// When the ledger was last made anew after damage; the four below say more of that.
+pub(super) const REBUILT_AT: &str = "rebuilt_at";
+/// From what it was made: `backup` or `logs`.
+pub(super) const REBUILT_FROM: &str = "rebuilt_from";
+/// How often it was.
+pub(super) const REBUILDS: &str = "rebuilds";
+/// The damaged file that is still to be compared with, once the logs have been read.
+pub(super) const REBUILT_BESIDE: &str = "rebuilt_beside";
+/// What came of comparing: sessions, responses, and 1 where all of the damaged file could be read.
+pub(super) const REBUILT_LOST: &str = "rebuilt_lost";
 /// There may be usage that no log has and the server does: `1` until that was looked for there.
 pub(super) const RESTORE_WANTED: &str = "restore_wanted";
 

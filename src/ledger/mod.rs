@@ -4,9 +4,12 @@
 //! facts and cursor commit together. Nothing is ever subtracted because a log file vanished. One
 //! process counts, held off from others by a lock file; readers use connections of their own. What became
 //! of publishing is written beside it, in transactions of a connection of its own.
+//! A ledger that is damaged is put aside and made anew from its backup or the logs, never thrown away.
 //! Owns: SQL and table names; nothing outside knows a table. Refuses: a ledger of a newer tallyd, a
 //! database that is none. Fails with [`LedgerError`]; a failed transaction leaves everything as it was.
 
+mod audit;
+mod backup;
 mod cells;
 mod files;
 mod ingest;
@@ -17,7 +20,9 @@ mod open;
 mod outbox;
 mod pending;
 mod place;
+mod quarantine;
 mod read;
+mod rebuild;
 mod reprice;
 mod restored;
 mod row;
@@ -26,6 +31,7 @@ mod schema;
 mod tests;
 mod write;
 
+pub use backup::{Backup, BackupStop};
 pub use ingest::{Change, FileUpdate, IngestSummary, SeenAccount, SeenFault, SeenLine};
 pub use lock::{Activity, Holder, LedgerLock, LockError};
 pub use open::Ledger;
@@ -33,7 +39,9 @@ pub use outbox::{
     Acknowledged, Adopted, Backlog, Begun, Found, NotedRefusal, Offer, Offered, Outbox, Parked, PublishNote,
     Reassign, Restorable, Restoration, Waiting,
 };
+pub use quarantine::{Quarantined, quarantined};
 pub use read::{LedgerReader, ResponseRecord, RestoredRecord, SightingRecord};
+pub use rebuild::{Losses, RebuildNote, Rebuilt, RebuiltFrom};
 pub use schema::SCHEMA_VERSION;
 
 use crate::domain::{Cost, ModelName, UnixMillis, Usage};
@@ -90,6 +98,22 @@ pub enum LedgerError {
         /// Where it was.
         path: PathBuf,
     },
+    /// The database is damaged.
+    #[error("the ledger {path} is damaged: {what}")]
+    Damaged {
+        /// Where it is.
+        path: PathBuf,
+        /// What was found, in one line.
+        what: String,
+    },
+    /// The database is damaged, and there is no use in making another one.
+    #[error("the ledger in {folder} is damaged and was not made anew: {why}")]
+    Unmendable {
+        /// The state folder.
+        folder: PathBuf,
+        /// What is in the way, in one line.
+        why: String,
+    },
     /// The state folder or a file in it cannot be made or read.
     #[error("{path} cannot be made or opened")]
     Folder {
@@ -118,7 +142,7 @@ impl LedgerError {
         use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly, SystemIoFailure};
         match self {
             Self::Sqlite(error) => matches!(
-                error.sqlite_error_code(),
+                sql_code(error),
                 Some(DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure | ReadOnly)
             ),
             Self::Folder { .. } => true,
@@ -126,19 +150,49 @@ impl LedgerError {
         }
     }
 
-    /// True where the database itself is broken.
+    /// True where the database itself is broken: SQLite says so, or a value is not what its column holds.
     pub fn is_damaged(&self) -> bool {
+        use rusqlite::Error as Sql;
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         match self {
+            Self::Damaged { .. }
+            | Self::Sqlite(
+                Sql::FromSqlConversionFailure(..)
+                | Sql::IntegralValueOutOfRange(..)
+                | Sql::Utf8Error(..)
+                | Sql::InvalidColumnType(..)
+                | Sql::QueryReturnedNoRows,
+            ) => true,
             Self::Sqlite(error) => {
-                matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+                matches!(sql_code(error), Some(DatabaseCorrupt | NotADatabase))
             }
             _ => false,
         }
     }
 
+    /// A finding at `path`.
+    fn damaged(path: &Path, what: impl Into<String>) -> Self {
+        Self::Damaged { path: path.to_owned(), what: what.into() }
+    }
+
     /// An I/O error at `path`.
     fn folder(path: &Path, source: std::io::Error) -> Self {
         Self::Folder { path: path.to_owned(), source }
+    }
+}
+
+/// What SQLite calls the error, also where it came up while a statement was read.
+fn sql_code(error: &rusqlite::Error) -> Option<rusqlite::ErrorCode> {
+    match error {
+        rusqlite::Error::SqlInputError { error, .. } => Some(error.code),
+        error => error.sqlite_error_code(),
+    }
+}
+
+/// What SQLite said, without the statement that it said it of.
+fn sql_words(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        error => error.to_string(),
     }
 }

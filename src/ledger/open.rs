@@ -1,9 +1,20 @@
-//! Opening the ledger for writing: folder, file modes, pragmas, migrations.
+//! Opening the ledger for writing: folder, file modes, pragmas, migrations, the audit.
+//!
+//! A new ledger is made under another name and renamed when its tables are in it: an empty file under the
+//! ledger's own name is damage, never a beginning. A ledger is audited as it is opened, unless it is as its
+//! last writer left it, who knew it to be whole, and that was less than a day ago. Fails with
+//! [`LedgerError::Damaged`] for what is damaged; making it anew is `rebuild`'s.
 
+use super::backup::{DAY_MS, make_private};
+use super::lock::Audited;
 use super::names::Names;
-use super::{Activity, LEDGER_FILE, LedgerError, LedgerLock, place, schema};
+use super::quarantine::{COMPANIONS, sync_folder, with};
+use super::{Activity, LEDGER_FILE, LedgerError, LedgerLock, audit, place, rebuild, schema};
+use crate::domain::{FileStat, UnixMillis};
 use rusqlite::{Connection, OpenFlags};
-use std::fs::OpenOptions;
+use rustix::fs::{Access, access};
+use std::fs::{File, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +32,15 @@ pub struct Ledger {
     pub(super) names: Names,
     path: PathBuf,
     identity: Option<(u64, u64)>,
-    lock: LedgerLock,
+    /// When it was last looked through; `None` where it may be damaged.
+    pub(super) audited: Option<UnixMillis>,
+    pub(super) lock: LedgerLock,
+}
+
+/// A database that is a ledger, and when it was last looked through.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) audited: UnixMillis,
 }
 
 impl Ledger {
@@ -31,42 +50,32 @@ impl Ledger {
     }
 
     /// Opens the ledger in `folder`, making or upgrading it where needed. The caller holds the lock and
-    /// gives it away.
+    /// gives it away. A damaged ledger is an error here: see [`Ledger::open_or_rebuild`].
     pub fn open(folder: &Path, lock: LedgerLock) -> Result<Self, LedgerError> {
+        let opened = connect(folder, &lock, UnixMillis::default())?;
+        Ok(Self::new(folder, opened, lock))
+    }
+
+    pub(super) fn new(folder: &Path, opened: Opened, lock: LedgerLock) -> Self {
         let path = folder.join(LEDGER_FILE);
-        // SQLite gives its journal files the mode of the database; made here, no umask can loosen it.
-        place::open(&path, OpenOptions::new().append(true).create(true))
-            .map_err(|source| LedgerError::folder(&path, source))?;
-        for journal in ["sqlite-wal", "sqlite-shm"].map(|extension| path.with_extension(extension)) {
-            place::mend(&journal).map_err(|source| LedgerError::folder(&journal, source))?;
-        }
-        // SQLite refuses a link anywhere in the name; the folder may be one, a file in it may not.
-        let real = folder.canonicalize().map_err(|source| LedgerError::folder(folder, source))?;
-        let flags = OpenFlags::default() | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let mut connection = Connection::open_with_flags(real.join(LEDGER_FILE), flags)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        // Before anything is set: the journal mode is written into the file.
-        schema::check_identity(&connection)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        // With a write-ahead log, NORMAL can lose the last commits to a power cut but never tear the
-        // ledger; the cursors go back with the facts, and the lines are read again.
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-        connection.pragma_update(None, "foreign_keys", "OFF")?;
-        connection.pragma_update(None, "cache_size", -8_000)?;
-        // A reader that stays long makes the write-ahead log grow; when it is gone, the log shrinks again.
-        connection.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
-        connection.set_prepared_statement_cache_capacity(64);
-        schema::migrate(&mut connection)?;
-        Ok(Self { connection, names: Names::default(), identity: file_identity(&path), path, lock })
+        let Opened { connection, audited } = opened;
+        let identity = file_identity(&path);
+        Self { connection, names: Names::default(), path, identity, audited: Some(audited), lock }
+    }
+
+    /// Takes the place of what was open.
+    pub(super) fn reopened(&mut self, opened: Opened) {
+        self.connection = opened.connection;
+        self.audited = Some(opened.audited);
+        self.identity = file_identity(&self.path);
     }
 
     /// Fails where the ledger in `folder` cannot be written: a read-only file system, no right to. Writes
     /// nothing; a full disk does not show here.
     pub fn check_writable(folder: &Path) -> Result<(), LedgerError> {
         let path = folder.join(LEDGER_FILE);
-        let opened = OpenOptions::new().append(true).open(&path);
-        opened.map(drop).map_err(|source| LedgerError::folder(&path, source))
+        // Asked, not opened: closing the file would end the locks that this process has on it.
+        access(&path, Access::WRITE_OK).map_err(|source| LedgerError::folder(&path, source.into()))
     }
 
     /// Where the ledger's database file is.
@@ -74,13 +83,23 @@ impl Ledger {
         &self.path
     }
 
-    /// Fails where the file is no longer the one that was opened: what is written now would be lost.
+    /// The folder that it is in.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
+    /// Fails where the file is no longer the one that was opened: what is written now would be lost. Fails
+    /// with [`LedgerError::Damaged`] where it is, and is no database any more.
     pub fn check_in_place(&self) -> Result<(), LedgerError> {
-        if file_identity(&self.path) == self.identity {
-            Ok(())
-        } else {
-            Err(LedgerError::Gone { path: self.path.clone() })
+        if file_identity(&self.path) != self.identity {
+            return Err(LedgerError::Gone { path: self.path.clone() });
         }
+        audit::head(&self.path)
+    }
+
+    /// Looks the whole ledger through, as it is on disk.
+    pub fn audit(&self) -> Result<(), LedgerError> {
+        audit::file(&self.path)
     }
 
     /// Tells readers how far the holder of this ledger has come with what.
@@ -93,6 +112,144 @@ impl Ledger {
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
+}
+
+/// Closed in order, the file is known to be whole until somebody writes to it.
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        let Ok(nothing) = Connection::open_in_memory() else { return };
+        drop(std::mem::replace(&mut self.connection, nothing));
+        let whole = self.audited.filter(|_| file_identity(&self.path) == self.identity);
+        let audited = whole.and_then(|at| Some(Audited { at, file: settled(&self.path)? }));
+        self.lock.note_audit(audited);
+    }
+}
+
+/// Opens the database, which has to be there, whole and a ledger, or not there at all.
+pub(super) fn connect(folder: &Path, lock: &LedgerLock, now: UnixMillis) -> Result<Opened, LedgerError> {
+    let path = folder.join(LEDGER_FILE);
+    let is_new = match std::fs::metadata(&path) {
+        Ok(metadata) => {
+            check_file(&path, &metadata)?;
+            false
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make(&path)?;
+            true
+        }
+        Err(source) => return Err(LedgerError::folder(&path, source)),
+    };
+    let known = lock.audited().filter(|known| is_trusted(known, &path, now));
+    // A mode that lets others in, as restoring a copy leaves it; a link that somebody has put there.
+    for file in [path.clone(), with(&path, COMPANIONS[0]), with(&path, COMPANIONS[1])] {
+        place::mend(&file).map_err(|source| LedgerError::folder(&file, source))?;
+    }
+    let mut connection = open_no_link(folder)?;
+    prepare(&mut connection).map_err(|error| audit::as_damage(&path, error))?;
+    if !is_new && known.is_none() {
+        audit::database(&connection, &path)?;
+    }
+    // Of a former process that finished another one and ended: this one turned out to be whole.
+    let _ = std::fs::remove_file(rebuild::finished(&path));
+    // Whatever becomes of this process, the next one is to see for itself.
+    lock.note_audit(None);
+    Ok(Opened { connection, audited: known.map_or(now, |known| known.at) })
+}
+
+/// Opens the ledger's file, which may not be a link. The folder may be one, and SQLite refuses a link anywhere in
+/// the name.
+fn open_no_link(folder: &Path) -> Result<Connection, LedgerError> {
+    let real = folder.canonicalize().map_err(|source| LedgerError::folder(folder, source))?;
+    let flags = OpenFlags::default() | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    Ok(Connection::open_with_flags(real.join(LEDGER_FILE), flags)?)
+}
+
+/// Refuses an empty file before SQLite sees it, who throws the write-ahead log of such a one away.
+pub(super) fn refuse_empty(path: &Path) -> Result<(), LedgerError> {
+    let is_empty = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0);
+    if is_empty { Err(LedgerError::Empty) } else { Ok(()) }
+}
+
+fn check_file(path: &Path, metadata: &Metadata) -> Result<(), LedgerError> {
+    if !metadata.is_file() {
+        return Err(LedgerError::folder(path, io::Error::other("it is no file")));
+    }
+    if metadata.len() == 0 { Err(LedgerError::damaged(path, "it is empty")) } else { Ok(()) }
+}
+
+/// The ledger that was being made when a former process ended, else a new one. A write-ahead log without its
+/// database is damage: SQLite would write it into whatever comes in its place.
+fn make(path: &Path) -> Result<(), LedgerError> {
+    if std::fs::metadata(with(path, COMPANIONS[0])).is_ok_and(|log| log.len() > 0) {
+        return Err(LedgerError::damaged(path, "it is gone, and its write-ahead log is there"));
+    }
+    if rebuild::finish(path)? {
+        return Ok(());
+    }
+    let new = with(path, ".new");
+    write_new(&new, |_| Ok(()))?;
+    put_in_place(&new, path)
+}
+
+/// Writes a database with a ledger's tables and nothing in them but what `more` writes.
+pub(super) fn write_new(
+    new: &Path,
+    more: impl FnOnce(&mut Connection) -> Result<(), LedgerError>,
+) -> Result<(), LedgerError> {
+    make_private(new)?;
+    let mut connection = Connection::open(new)?;
+    // It is on disk as a whole before it has its name.
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    schema::migrate(&mut connection)?;
+    more(&mut connection)
+}
+
+/// Gives a finished database its name, on disk.
+pub(super) fn put_in_place(new: &Path, path: &Path) -> Result<(), LedgerError> {
+    let synced = File::open(new).and_then(|file| file.sync_all());
+    let renamed = synced.and_then(|()| std::fs::rename(new, path));
+    renamed.and_then(|()| sync_folder(path)).map_err(|source| LedgerError::folder(path, source))
+}
+
+fn prepare(connection: &mut Connection) -> Result<(), LedgerError> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Before anything is set: the journal mode is written into the file.
+    schema::check_identity(connection)?;
+    if schema::tables(connection)? == 0 {
+        let path = Path::new(connection.path().unwrap_or_default());
+        return Err(LedgerError::damaged(path, "there are no tables in it"));
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // With a write-ahead log, NORMAL can lose the last commits to a power cut but never tear the
+    // ledger; the cursors go back with the facts, and the lines are read again.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "foreign_keys", "OFF")?;
+    connection.pragma_update(None, "cache_size", -8_000)?;
+    // A reader that stays long makes the write-ahead log grow; when it is gone, the log shrinks again.
+    connection.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    schema::migrate(connection)
+}
+
+/// True where nobody has written to the file since it was left whole, not long ago.
+fn is_trusted(known: &Audited, path: &Path, now: UnixMillis) -> bool {
+    let is_recent = now.0 == 0 || (0..DAY_MS).contains(&now.0.saturating_sub(known.at.0));
+    is_recent && settled(path) == Some(known.file)
+}
+
+/// The file as its last writer left it; `None` while there is something in its write-ahead log.
+fn settled(path: &Path) -> Option<FileStat> {
+    if std::fs::metadata(with(path, COMPANIONS[0])).is_ok_and(|log| log.len() > 0) {
+        return None;
+    }
+    let metadata = std::fs::metadata(path).ok()?;
+    Some(FileStat {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        size: metadata.len(),
+        modified_ns: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
+    })
 }
 
 /// Device and inode of a file; `None` where there is none.

@@ -7,6 +7,7 @@
 //! send what belongs to a former one, to take an acknowledgement for more than what was offered. Fails as
 //! the ledger does; a failed call has changed nothing.
 
+pub(super) mod heritage;
 mod notes;
 mod owner;
 mod parking;
@@ -22,12 +23,13 @@ use super::names::Names;
 use super::{LEDGER_FILE, LedgerError, meta, open, read, schema};
 use crate::domain::{Destination, Revision, SessionKey, SessionValue, UnixMillis};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is to be published and what became of it.
 #[derive(Debug)]
 pub struct Outbox {
     pub(super) connection: Connection,
+    folder: PathBuf,
 }
 
 /// A session with something to send.
@@ -91,6 +93,7 @@ impl Outbox {
         if !path.exists() {
             return Err(LedgerError::Missing { path });
         }
+        open::refuse_empty(&path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags)?;
         connection.busy_timeout(open::BUSY_TIMEOUT)?;
@@ -101,7 +104,13 @@ impl Outbox {
         connection.pragma_update(None, "foreign_keys", "OFF")?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.set_prepared_statement_cache_capacity(64);
-        Ok(Self { connection })
+        Ok(Self { connection, folder: folder.to_owned() })
+    }
+
+    /// Opens what is in the place of the ledger now: it was made anew.
+    pub fn reopen(&mut self) -> Result<(), LedgerError> {
+        *self = Self::open(&self.folder.clone())?;
+        Ok(())
     }
 
     /// Opens it to look at what waits: it may lie where nothing can be written, and whatever would write fails.
@@ -109,7 +118,7 @@ impl Outbox {
         let connection = read::open_read_only(&folder.join(LEDGER_FILE))?;
         connection.busy_timeout(open::BUSY_TIMEOUT)?;
         schema::check_readable(&connection)?;
-        Ok(Self { connection })
+        Ok(Self { connection, folder: folder.to_owned() })
     }
 
     /// Sessions with something to send, those that are parked last: whose value has changed since it was

@@ -4,7 +4,7 @@ use super::cells::join_cost;
 use super::files::read_path;
 use super::names::Names;
 use super::row::{COLUMNS, Row, count, flag, read_tokens};
-use super::{LEDGER_FILE, LedgerError, meta, outbox, restored, schema};
+use super::{LEDGER_FILE, LedgerError, meta, open, outbox, restored, schema};
 use crate::domain::{
     Cell, Cost, ModelKey, Picodollars, Quarter, Response, SessionInfo, SessionKey, SessionValue, Totals,
     UnixMillis, Usd,
@@ -78,6 +78,7 @@ impl LedgerReader {
         if !path.exists() {
             return Err(LedgerError::Missing { path });
         }
+        open::refuse_empty(&path)?;
         let connection = open_read_only(&path)?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
         // One snapshot for all that is read: a daemon may be writing.

@@ -5,6 +5,7 @@
 
 use super::LedgerError;
 use rusqlite::{Connection, TransactionBehavior};
+use std::path::Path;
 
 /// Marks a SQLite file as a tallyd ledger ("tlyd").
 pub(super) const APPLICATION_ID: i32 = 0x746c_7964;
@@ -15,6 +16,9 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/0002_publishing.sql"),
     include_str!("schema/0003_restored.sql"),
 ];
+
+/// No tallyd will ever have written so many versions: such a number is a damaged one.
+const NO_VERSION: usize = 100_000;
 
 /// The schema version that this build writes.
 pub const SCHEMA_VERSION: usize = MIGRATIONS.len();
@@ -41,8 +45,8 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
 
 /// Refuses a ledger that this build cannot read, without changing it.
 pub(super) fn check_readable(connection: &Connection) -> Result<(), LedgerError> {
-    let found = version(connection)?;
     check_identity(connection)?;
+    let found = version(connection)?;
     match found {
         0 => Err(LedgerError::Empty),
         _ if found > SCHEMA_VERSION => Err(LedgerError::Newer { found, known: SCHEMA_VERSION }),
@@ -54,11 +58,34 @@ pub(super) fn check_readable(connection: &Connection) -> Result<(), LedgerError>
 /// A file with tables in it that are not a ledger's is somebody else's.
 pub(super) fn check_identity(connection: &Connection) -> Result<(), LedgerError> {
     let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let tables: i64 = connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if id == APPLICATION_ID || tables == 0 { Ok(()) } else { Err(LedgerError::NotALedger) }
+    if id == APPLICATION_ID || tables(connection)? == 0 {
+        return Ok(());
+    }
+    let ours: i64 = connection.query_row(
+        "SELECT count(*) FROM sqlite_schema WHERE name IN ('response', 'sighting', 'cell', 'part', 'alias')",
+        [],
+        |row| row.get(0),
+    )?;
+    if ours < 5 {
+        Err(LedgerError::NotALedger)
+    } else {
+        Err(damaged(connection, "its head is not a ledger's"))
+    }
+}
+
+/// How many tables and indexes there are.
+pub(super) fn tables(connection: &Connection) -> Result<i64, LedgerError> {
+    Ok(connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))?)
+}
+
+fn damaged(connection: &Connection, what: &str) -> LedgerError {
+    LedgerError::damaged(Path::new(connection.path().unwrap_or_default()), what)
 }
 
 fn version(connection: &Connection) -> Result<usize, LedgerError> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    Ok(usize::try_from(version).unwrap_or(0))
+    match usize::try_from(version) {
+        Ok(version) if version < NO_VERSION => Ok(version),
+        _ => Err(damaged(connection, &format!("{version} is no schema version"))),
+    }
 }

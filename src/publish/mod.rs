@@ -31,4 +31,4 @@ pub use restore::Restored;
 pub use url::{UrlProblem, project_url};
 pub use verify::Verified;
 pub use wire::{Body, Stored, digest};
-pub use worker::{Drained, Order, Publisher, Reloaded};
+pub use worker::{Drained, OnDamage, Order, Publisher, Reloaded};

@@ -45,6 +45,11 @@ impl Obstacle {
         match self {
             Self::Fault(fault) => fault.help(options),
             Self::Transient { .. } => "nothing has to be done: it is tried again".to_owned(),
+            Self::Ledger(error) if error.is_damaged() => {
+                "a running tallyd makes the ledger anew by itself, after a SIGHUP at the latest; without one, \
+                 `tallyd scan` does"
+                    .to_owned()
+            }
             Self::Ledger(_) => "see that the state folder can be written and its disk is not full".to_owned(),
         }
     }

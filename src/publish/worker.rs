@@ -12,7 +12,7 @@ use super::pass::{Handled, Haste};
 use super::voice::Voice;
 use super::{Fault, PublishOptions, Remote};
 use crate::domain::{Clock, Revision};
-use crate::ledger::Outbox;
+use crate::ledger::{LedgerError, Outbox};
 use std::time::Duration;
 use tokio::pin;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -32,6 +32,8 @@ pub enum Order {
     Reload(Box<Reloaded>),
     /// Send what waits within [`PublishOptions::drain`], then end. So does dropping the sender.
     Stop,
+    /// End at once: the ledger is made anew.
+    Pause,
 }
 
 /// Other settings.
@@ -82,7 +84,12 @@ pub struct Publisher {
     configuration: Backoff,
     /// No pass before then, whatever is ordered.
     blocked: Option<Instant>,
+    /// Who is told that the ledger is damaged.
+    on_damage: Option<OnDamage>,
 }
+
+/// Takes what was found damaged, in one line.
+pub type OnDamage = Box<dyn Fn(String) + Send>;
 
 /// What was ordered while a pass was under way.
 #[derive(Default)]
@@ -91,6 +98,8 @@ struct Heard {
     reload: Option<Box<Reloaded>>,
     /// The end, by then.
     stop: Option<Instant>,
+    /// The end, now.
+    pause: bool,
 }
 
 impl Heard {
@@ -98,6 +107,7 @@ impl Heard {
         match order {
             Some(Order::Changed) => self.changed = true,
             Some(Order::Reload(reloaded)) => self.reload = Some(reloaded),
+            Some(Order::Pause) => self.pause = true,
             Some(Order::Stop) | None => self.stop = Some(monotonic() + drain),
         }
     }
@@ -130,11 +140,24 @@ impl Publisher {
             transient: Backoff::TRANSIENT,
             configuration: Backoff::CONFIGURATION,
             blocked: None,
+            on_damage: None,
         }
     }
 
-    /// Publishes until told to stop. Reads and writes the ledger between awaits, so give it a thread of its own.
-    pub async fn run(mut self, mut orders: UnboundedReceiver<Order>) {
+    /// Takes the ledger that is in place now, and forgets what it knows of the former one.
+    ///
+    /// # Errors
+    /// As [`Outbox::open`].
+    pub fn reopen(&mut self, on_damage: OnDamage) -> Result<(), LedgerError> {
+        self.outbox.reopen()?;
+        self.on_damage = Some(on_damage);
+        // Its connections live on the runtime that it ran on.
+        (self.remote, self.is_begun, self.is_checked, self.blocked) = (None, false, false, None);
+        Ok(())
+    }
+
+    /// Publishes until told to stop, and gives itself back. Reads and writes the ledger between awaits, so give it a thread of its own.
+    pub async fn run(mut self, mut orders: UnboundedReceiver<Order>) -> Self {
         let mut next = monotonic();
         let deadline = loop {
             tokio::select! {
@@ -142,10 +165,14 @@ impl Publisher {
                 order = orders.recv() => match order {
                     Some(Order::Changed) => next = self.hinted(next),
                     Some(Order::Reload(reloaded)) => next = self.reload(*reloaded),
+                    Some(Order::Pause) => return self,
                     Some(Order::Stop) | None => break monotonic() + self.options.drain,
                 },
                 () = sleep_until(next) => {
                     let heard = self.work(&mut orders).await;
+                    if heard.pause {
+                        return self;
+                    }
                     if let Some(deadline) = heard.stop {
                         break deadline;
                     }
@@ -154,6 +181,7 @@ impl Publisher {
             }
         };
         self.end(deadline).await;
+        self
     }
 
     /// One pass, listening to orders meanwhile: it goes on through a hint and, until its deadline, through
@@ -171,7 +199,7 @@ impl Publisher {
                     order = orders.recv(), if heard.stop.is_none() => heard.take(order, drain),
                     () = sleep_until(deadline), if heard.stop.is_some() => break None,
                 }
-                if heard.reload.is_some() {
+                if heard.reload.is_some() || heard.pause {
                     break None;
                 }
             }
@@ -222,6 +250,11 @@ impl Publisher {
 
     /// Something was in the way: it is told, and the next pass put off.
     fn met(&mut self, obstacle: &Obstacle) {
+        if let (Obstacle::Ledger(error), Some(on_damage)) = (obstacle, &self.on_damage)
+            && error.is_damaged()
+        {
+            on_damage(error.to_string());
+        }
         let pause = self.pause_after(obstacle);
         self.blocked = Some(monotonic() + pause);
         self.tell(obstacle);

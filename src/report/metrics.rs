@@ -4,7 +4,7 @@
 //! never a label: their number has no bound. Costs are written with every digit, not as binary fractions.
 
 use crate::domain::{Totals, UnixMillis, shown};
-use crate::ledger::{Activity, Backlog, Holder, PublishNote, Restoration};
+use crate::ledger::{Activity, Backlog, Holder, PublishNote, RebuildNote, Restoration};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -17,6 +17,10 @@ pub struct Metrics {
     pub daemon: Option<Holder>,
     /// Session logs that could not be read when they were last looked at.
     pub unreadable_logs: u64,
+    /// When and how often the ledger was made anew.
+    pub rebuilt: Option<RebuildNote>,
+    /// Damaged ledgers that lie beside it.
+    pub damaged: usize,
     /// Usage is to be published.
     pub publishing: bool,
     /// What waits.
@@ -46,6 +50,7 @@ pub fn text(metrics: &Metrics) -> String {
         "Session logs that could not be read when they were last looked at.",
         &metrics.unreadable_logs.to_string(),
     );
+    ledger(&mut page, metrics);
     publishing(&mut page, metrics);
     restoration(&mut page, metrics.restoration);
     page.0
@@ -103,6 +108,19 @@ fn usage(page: &mut Page, models: &BTreeMap<String, Totals>) {
             }
         }
     }
+}
+
+fn ledger(page: &mut Page, metrics: &Metrics) {
+    let rebuilt = metrics.rebuilt.as_ref();
+    page.head("tallyd_ledger_rebuilds_total", COUNTER, "How often the ledger was damaged and made anew.");
+    let count = rebuilt.map_or(0, |rebuilt| rebuilt.count);
+    page.write(format_args!("tallyd_ledger_rebuilds_total {count}\n"));
+    if let Some(rebuilt) = rebuilt {
+        let help = "When the ledger was last made anew; absent where it never was.";
+        page.one("tallyd_ledger_rebuilt_timestamp_seconds", help, &seconds(rebuilt.at));
+    }
+    let help = "Damaged ledgers that were put aside in the state folder.";
+    page.one("tallyd_ledger_damaged_files", help, &metrics.damaged.to_string());
 }
 
 fn publishing(page: &mut Page, metrics: &Metrics) {
@@ -185,7 +203,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::domain::{TokenCounts, Usd};
-    use crate::ledger::NotedRefusal;
+    use crate::ledger::{NotedRefusal, RebuiltFrom};
 
     #[test]
     fn every_metric_has_its_help_and_its_exact_value() {
@@ -208,6 +226,13 @@ mod tests {
             daemon: Some(Holder { activity: Some(Activity::Failing), no_events: true, ..Holder::default() }),
             models: BTreeMap::from([("a \"model\"\n".to_owned(), totals)]),
             unreadable_logs: 4,
+            rebuilt: Some(RebuildNote {
+                at: UnixMillis(1_788_220_800_000),
+                from: RebuiltFrom::Backup,
+                count: 2,
+                losses: None,
+            }),
+            damaged: 3,
             publishing: true,
             backlog: Backlog { waiting: 3, parked: 2, held: 1, oldest: Some(UnixMillis(1_788_220_800_007)) },
             note: PublishNote { last_success: None, refusal: Some(refusal) },

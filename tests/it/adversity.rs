@@ -5,7 +5,6 @@
 use crate::logs::Tree;
 use crate::process::{Daemon, Sandbox, fail, reply, succeed, text};
 use pretty_assertions::assert_eq;
-use rusqlite::Connection;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -39,34 +38,6 @@ fn a_ledger_without_room_ends_a_scan_with_its_code_and_counts_nothing_by_half() 
     std::os::unix::fs::symlink(sandbox.projects(), fresh.projects()).expect("a link can be made");
     fresh.scan();
     assert_eq!(sandbox.account(), fresh.account());
-}
-
-#[test]
-fn a_damaged_ledger_says_what_to_do() {
-    let sandbox = Sandbox::new();
-    fs::create_dir(sandbox.state()).expect("a folder can be made");
-    fs::write(sandbox.state().join("ledger.sqlite"), "no database\n".repeat(100)).expect("a file");
-    for subcommand in ["run", "scan", "daily"] {
-        let told = fail(&mut sandbox.tallyd(subcommand), 7);
-        assert!(told.contains("move ledger.sqlite") && told.contains("tallyd scan"), "{subcommand}: {told}");
-    }
-}
-
-#[test]
-fn a_ledger_that_is_damaged_under_a_daemon_ends_it() {
-    let (sandbox, tree) = (Sandbox::new(), Tree::generate(53, 2));
-    tree.write(&sandbox.projects());
-    let mut daemon = Daemon::following(&sandbox);
-    let ledger = Connection::open(sandbox.ledger().expect("a daemon makes a ledger")).expect("it opens");
-    // The table begins at a page that is not there, and other connections have to read that anew.
-    let damage = "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = 999999 WHERE name = 'response'; \
-                  PRAGMA schema_version = 4242";
-    ledger.execute_batch(damage).expect("a ledger can be damaged");
-    drop(ledger);
-    sandbox.write_log("-p/s.jsonl", &reply("A"));
-    assert_eq!(daemon.exit_code(), Some(7), "{}", daemon.told.join("\n"));
-    let told = daemon.told.join("\n");
-    assert!(told.contains("move ledger.sqlite"), "{told}");
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod commands;
 #[cfg(test)]
 mod corpora;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod follow;

@@ -76,8 +76,8 @@ pub(super) fn ledger(settings: &Settings) -> Row {
         Ok(folder) => folder,
         Err(error) => return Row::failed("ledger", error),
     };
-    match LedgerReader::open(folder) {
-        Ok(_) => {}
+    match LedgerReader::open(folder).and_then(|ledger| ledger.audit()) {
+        Ok(()) => {}
         Err(LedgerError::Missing { path }) => {
             return Row::unknown("ledger", format!("{} is not there yet", path.display()))
                 .help("`tallyd` or `tallyd scan` makes it");

@@ -63,18 +63,18 @@ fn a_folder_that_cannot_be_made_is_named() {
 }
 
 #[test]
-fn an_empty_database_becomes_a_ledger_and_stays_one() {
+fn an_empty_file_is_damage_and_no_beginning() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(LEDGER_FILE), "").unwrap();
     assert!(matches!(LedgerReader::open(folder.path()), Err(LedgerError::Empty)));
-    let mut ledger = open(folder.path()).unwrap();
-    ledger.ingest(vec![update("a.jsonl", 0, vec![line("msg_01A", "one", 0, 1)])], &Rates::default()).unwrap();
-    drop(ledger);
-    let version: i64 =
-        database(folder.path()).pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(usize::try_from(version).unwrap(), SCHEMA_VERSION);
-    drop(open(folder.path()).unwrap());
-    assert_eq!(LedgerReader::open(folder.path()).unwrap().cells(None, None).unwrap().len(), 1);
+    assert!(matches!(open(folder.path()), Err(LedgerError::Damaged { .. })));
+    // A database without tables is none of ours either: a new one gets its name with its tables in it.
+    database(folder.path()).execute_batch("VACUUM").unwrap();
+    fs::remove_file(folder.path().join(LEDGER_FILE)).unwrap();
+    database(folder.path())
+        .execute_batch("PRAGMA user_version = 0; CREATE TABLE a (b); DROP TABLE a")
+        .unwrap();
+    assert!(matches!(open(folder.path()), Err(LedgerError::Damaged { .. })));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_file_that_is_no_database_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(LEDGER_FILE), "no database at all\n".repeat(100)).unwrap();
     for error in refused(folder.path()) {
-        assert!(matches!(error, LedgerError::Sqlite(_)), "{error}");
+        assert!(error.is_damaged(), "{error}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! The ledger against sums and merges made the simple way, in memory.
 
 mod absorption;
+mod audit;
+mod backups;
 mod failure;
 mod folder;
 mod freezing;

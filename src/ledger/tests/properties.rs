@@ -84,6 +84,7 @@ pub(super) fn take_in(lines: &[ResponseLine], sizes: &[usize]) -> Sandbox {
         offset += 100 * now.len() as u64;
         rest = later;
     }
+    sandbox.ledger().audit().expect("what was written by tallyd alone is whole");
     sandbox
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 /// A publisher on a thread of its own, whose log lines are taken down.
 pub(super) struct Running {
     orders: UnboundedSender<Order>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Publisher>,
 }
 
 impl Running {

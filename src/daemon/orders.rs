@@ -1,0 +1,61 @@
+//! What the loop and the worker's thread say to each other.
+//!
+//! Owns: the orders, the answers, and the thread's work: one order after the other. Fails only by answers.
+
+use super::worker::{Outcome, Work, Worker};
+use crate::collect::{CollectError, CollectOptions, TablePricing};
+use crate::ledger::{LedgerError, Rebuilt};
+use crate::publish;
+use std::sync::mpsc::Receiver;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Settings and prices as they are after a SIGHUP.
+pub struct Reloaded {
+    /// The prices.
+    pub pricing: TablePricing,
+    /// Settings of collecting.
+    pub collect: CollectOptions,
+    /// Settings of publishing, where it is on.
+    pub publish: Option<publish::Reloaded>,
+}
+
+/// Reads settings and prices again; the error is told, and the old ones stay in force.
+pub type Reload = Box<dyn Fn() -> Result<Reloaded, String> + Send>;
+
+/// What the loop sends to the worker.
+pub(super) enum Order {
+    Work(Work),
+    Reload(Box<Reloaded>),
+    /// Make the ledger anew: this error says that it is damaged.
+    Mend(LedgerError),
+}
+
+/// What the worker sends back.
+pub(super) enum Answer {
+    Worked(Outcome),
+    /// With the settings of publishing that belong to the prices: none may go out under a revision that is
+    /// not theirs.
+    Reloaded(Result<Option<u64>, CollectError>, Option<publish::Reloaded>),
+    /// With what is damaged, where it could not be mended.
+    Mended(Result<Rebuilt, (CollectError, LedgerError)>),
+}
+
+/// The worker's thread: one order after the other, until there are no more.
+pub(super) fn serve(mut worker: Worker, orders: &Receiver<Order>, answers: &UnboundedSender<Answer>) {
+    for order in orders {
+        let answer = match order {
+            Order::Work(work) => Answer::Worked(worker.work(&work)),
+            Order::Reload(new) => {
+                let Reloaded { pricing, collect, publish } = *new;
+                Answer::Reloaded(worker.reload(pricing, collect), publish)
+            }
+            Order::Mend(found) => Answer::Mended(worker.mend(&found).map_err(|error| (error, found))),
+        };
+        if answers.send(answer).is_err() {
+            break;
+        }
+    }
+    if let Err(error) = worker.finish() {
+        tracing::warn!(error = %error, "the ledger could not be folded into one file; the next start does it");
+    }
+}

@@ -1,0 +1,340 @@
+//! Whether a ledger says what was written into it.
+//!
+//! Owns: the questions that show damage: SQLite's own check of pages, records and indexes; the tables and
+//! columns that this version makes; the cells, which have to be what the responses and the calls inside them
+//! add up to. A byte that flips inside a record shows in the last. Reads one snapshot, writes nothing. Cannot
+//! see what is nowhere said twice: a working folder, the place of a line. Fails with [`LedgerError::Damaged`],
+//! which names what was found, and where the ledger cannot be read at all just now, as reading does.
+
+use super::cells::join_cost;
+use super::row::flag;
+use super::{LedgerError, schema, sql_code, sql_words};
+use crate::domain::UnixMillis;
+use rusqlite::{Connection, OpenFlags, Row as SqlRow};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Counts and costs beyond this are no counts: a response has at most a hundred million tokens of a kind.
+const IMPLAUSIBLE: i64 = 1 << 53;
+
+/// Session, quarter hour and model.
+type Key = (i64, i64, i64);
+
+/// Input, output, two kinds of cache write, cache read, thinking, messages, searches, unpriced calls,
+/// incomplete ones, picodollars, tokens without a price.
+type Sums = [i128; 12];
+
+/// What a cell has to hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Expected {
+    sums: Sums,
+    first: i64,
+    last: i64,
+}
+
+/// What was found, in words, or an error of reading.
+enum Finding {
+    Damage(String),
+    Error(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Finding {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// Audits the database at `path` over a connection of its own, so that what others hold in memory does not
+/// stand in for what is on disk.
+pub(super) fn file(path: &Path) -> Result<(), LedgerError> {
+    let connection = read_only(path)?;
+    database(&connection, path)
+}
+
+/// Audits an open database that is in no transaction; `path` is for the error.
+pub(super) fn database(sql: &Connection, path: &Path) -> Result<(), LedgerError> {
+    let snapshot = sql.unchecked_transaction().map_err(|error| verdict(path, error.into()))?;
+    snapshot_of(&snapshot, path)
+}
+
+/// Audits what a transaction sees.
+pub(super) fn snapshot_of(sql: &Connection, path: &Path) -> Result<(), LedgerError> {
+    audit(sql).map_err(|finding| verdict(path, finding))
+}
+
+/// Looks at the head of the database alone, which costs next to nothing: whether there is one.
+pub(super) fn head(path: &Path) -> Result<(), LedgerError> {
+    // SQLite takes an empty file for a new database, and throws its write-ahead log away.
+    if std::fs::metadata(path).map_err(|source| LedgerError::folder(path, source))?.len() == 0 {
+        return Err(LedgerError::damaged(path, "it is empty"));
+    }
+    let connection = read_only(path)?;
+    let looked = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
+    match looked {
+        Ok(0) => Err(LedgerError::damaged(path, "there are no tables in it")),
+        Ok(_) => Ok(()),
+        Err(error) => Err(as_damage(path, error.into())),
+    }
+}
+
+/// A connection of its own that cannot write.
+pub(super) fn read_only(path: &Path) -> Result<Connection, LedgerError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(super::open::BUSY_TIMEOUT)?;
+    Ok(connection)
+}
+
+/// The error as damage, where a statement that is right failed for what the database is.
+pub(super) fn as_damage(path: &Path, error: LedgerError) -> LedgerError {
+    use rusqlite::ErrorCode::{ConstraintViolation, InternalMalfunction, TypeMismatch, Unknown};
+    let LedgerError::Sqlite(sql) = &error else { return error };
+    let code = sql_code(sql);
+    let is_for_what_it_is =
+        matches!(code, Some(ConstraintViolation | InternalMalfunction | TypeMismatch | Unknown));
+    if error.is_damaged() || is_for_what_it_is { LedgerError::damaged(path, sql_words(sql)) } else { error }
+}
+
+fn verdict(path: &Path, finding: Finding) -> LedgerError {
+    match finding {
+        Finding::Damage(what) => LedgerError::damaged(path, what),
+        Finding::Error(error) => as_damage(path, error.into()),
+    }
+}
+
+fn audit(sql: &Connection) -> Result<(), Finding> {
+    pages(sql)?;
+    tables(sql)?;
+    types(sql)?;
+    sums(sql)?;
+    aliases(sql)?;
+    stamps(sql)
+}
+
+/// Pages, the order of keys, and that indexes say what tables do.
+fn pages(sql: &Connection) -> Result<(), Finding> {
+    let found: String = sql.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    let line = found.lines().last().unwrap_or_default().to_owned();
+    if found == "ok" { Ok(()) } else { Err(Finding::Damage(line)) }
+}
+
+/// Tables, their columns and indexes are those of this version.
+fn tables(sql: &Connection) -> Result<(), Finding> {
+    let there = shape(sql)?;
+    let model = Connection::open_in_memory()?;
+    for migration in schema::MIGRATIONS {
+        model.execute_batch(migration)?;
+    }
+    match shape(&model)?.difference(&there).next() {
+        Some(missing) => Err(Finding::Damage(format!("a table is not as it was made: {missing} is missing"))),
+        None => Ok(()),
+    }
+}
+
+/// Values are of the type of their column, and texts are texts: nothing that is read later fails for that.
+fn types(sql: &Connection) -> Result<(), Finding> {
+    for (table, columns) in columns(sql)? {
+        let wrong: Vec<String> =
+            columns.iter().map(|(name, kind)| format!("typeof({name}) NOT IN ({kind})")).collect();
+        let query = format!("SELECT count(*) FROM {table} WHERE {}", wrong.join(" OR "));
+        let wrong: i64 = sql.query_row(&query, [], |row| row.get(0))?;
+        let is_text = |(name, kind): &(String, String)| kind.starts_with("'text'").then(|| name.clone());
+        let texts: Vec<String> = columns.iter().filter_map(is_text).collect();
+        if wrong > 0 || !(texts.is_empty() || are_texts(sql, &table, &texts)?) {
+            return Err(Finding::Damage(format!(
+                "a value in the table {table} is not what its column holds"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The columns of each table, each with the types that its values may have.
+fn columns(sql: &Connection) -> Result<BTreeMap<String, Vec<(String, String)>>, Finding> {
+    let mut statement = sql.prepare(
+        "SELECT m.name, c.name, lower(c.type), c.\"notnull\" FROM sqlite_schema AS m \
+         JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'",
+    )?;
+    let mut tables: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let kind: String = row.get(2)?;
+        let or_null = if row.get(3)? { "" } else { ", 'null'" };
+        let column = (format!("\"{}\"", row.get::<_, String>(1)?), format!("'{kind}'{or_null}"));
+        tables.entry(format!("\"{}\"", row.get::<_, String>(0)?)).or_default().push(column);
+    }
+    Ok(tables)
+}
+
+fn are_texts(sql: &Connection, table: &str, columns: &[String]) -> Result<bool, Finding> {
+    let mut statement = sql.prepare(&format!("SELECT {} FROM {table}", columns.join(", ")))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        for column in 0..columns.len() {
+            if row.get_ref(column)?.as_str_or_null().is_err() {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Every column of every table and index, in words.
+fn shape(sql: &Connection) -> Result<BTreeSet<String>, rusqlite::Error> {
+    let mut statement = sql.prepare(
+        "SELECT m.name || '.' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk \
+         FROM sqlite_schema AS m JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table' \
+         UNION ALL SELECT m.tbl_name || ' by ' || coalesce(c.name, '') || ' as ' || c.seqno \
+         FROM sqlite_schema AS m JOIN pragma_index_info(m.name) AS c WHERE m.type = 'index'",
+    )?;
+    let lines = statement.query_map([], |row| row.get(0))?;
+    lines.collect()
+}
+
+/// A response whose id is not unique is found by the names that it has, and by nothing else.
+fn aliases(sql: &Connection) -> Result<(), Finding> {
+    let wrong: i64 = sql.query_row(
+        &format!(
+            "SELECT (SELECT count(*) FROM response WHERE flags & {0} = 0 AND id NOT IN (SELECT response FROM alias)) \
+             + (SELECT count(*) FROM alias WHERE response NOT IN (SELECT id FROM response))",
+            flag::GLOBAL
+        ),
+        [],
+        |row| row.get(0),
+    )?;
+    if wrong == 0 { Ok(()) } else { Err(Finding::Damage("a name is not that of its response".to_owned())) }
+}
+
+/// Sessions wait for what they have, not for what nobody ever had.
+fn stamps(sql: &Connection) -> Result<(), Finding> {
+    let wrong: i64 = sql.query_row(
+        "SELECT count(*) FROM session WHERE published > stamp OR published < 0 OR \
+         (stamp <= 0 AND EXISTS (SELECT 1 FROM cell WHERE cell.session = session.id))",
+        [],
+        |row| row.get(0),
+    )?;
+    if wrong == 0 { Ok(()) } else { Err(Finding::Damage("the stamp of a session is impossible".to_owned())) }
+}
+
+/// The cells are what responses and parts add up to.
+fn sums(sql: &Connection) -> Result<(), Finding> {
+    let (sessions, models) = (numbers(sql, "session")?, numbers(sql, "model")?);
+    let mut expected = FxHashMap::default();
+    responses(sql, &mut expected)?;
+    parts(sql, &mut expected)?;
+    let known = |(session, _, model): &Key| sessions.contains(session) && models.contains(model);
+    if !expected.keys().all(known) {
+        return Err(Finding::Damage("a response has a session or model that is not there".to_owned()));
+    }
+    let mut statement = sql.prepare(
+        "SELECT session, quarter, model, input, output, cache_write_5m, cache_write_1h, cache_read, thinking, \
+         messages, web_searches, unpriced, incomplete, unpriced_tokens, cost_dollars, cost_picodollars, \
+         first_at, last_at FROM cell",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let key = (row.get(0)?, row.get(1)?, row.get(2)?);
+        if expected.remove(&key) != Some(read_cell(row)?) {
+            return Err(Finding::Damage(format!(
+                "the sums of session {}, quarter hour {}, model {} are not those of its responses",
+                key.0, key.1, key.2
+            )));
+        }
+    }
+    if expected.is_empty() { Ok(()) } else { Err(Finding::Damage("responses are in no sum".to_owned())) }
+}
+
+fn numbers(sql: &Connection, table: &str) -> Result<FxHashSet<i64>, rusqlite::Error> {
+    let mut statement = sql.prepare(&format!("SELECT id FROM {table}"))?;
+    statement.query_map([], |row| row.get(0))?.collect()
+}
+
+fn responses(sql: &Connection, expected: &mut FxHashMap<Key, Expected>) -> Result<(), Finding> {
+    let mut statement = sql.prepare(
+        "SELECT session, first_at, model, input, output, cache_write_5m, cache_write_1h, cache_read, cost, \
+         thinking, web_searches, flags FROM response",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (key, at, mut sums) = read_call(row)?;
+        let [thinking, web_searches] = [plausible(row, 9)?, plausible(row, 10)?];
+        let is_final = row.get::<_, i64>(11)? & flag::FINAL != 0;
+        add(&mut sums, [(5, thinking), (6, 1), (7, web_searches), (9, i128::from(!is_final))]);
+        enter(expected, key, at, &sums);
+    }
+    Ok(())
+}
+
+/// Calls inside a response that are calls of their own, under their own model. One that used nothing is in no
+/// cell.
+fn parts(sql: &Connection, expected: &mut FxHashMap<Key, Expected>) -> Result<(), Finding> {
+    let mut statement = sql.prepare(
+        "SELECT r.session, r.first_at, coalesce(p.model, r.model), p.input, p.output, p.cache_write_5m, \
+         p.cache_write_1h, p.cache_read, p.cost, p.kind, r.flags \
+         FROM part AS p LEFT JOIN response AS r ON r.id = p.response",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let is_known = row.get::<_, Option<i64>>(10)?.is_some_and(|flags| flags & flag::PARTS != 0);
+        let kind: i64 = row.get(9)?;
+        if !is_known || !(0..=3).contains(&kind) {
+            return Err(Finding::Damage("a call has no response that it is inside of".to_owned()));
+        }
+        let (key, at, sums) = read_call(row)?;
+        if kind != 3 && sums.iter().any(|sum| *sum != 0) {
+            enter(expected, key, at, &sums);
+        }
+    }
+    Ok(())
+}
+
+/// Session, time, model, five counts and the cost; what they add to which cell.
+fn read_call(row: &SqlRow<'_>) -> Result<(Key, i64, Sums), Finding> {
+    let at: i64 = row.get(1)?;
+    let key = (row.get(0)?, UnixMillis(at).quarter().0, row.get(2)?);
+    let mut sums = Sums::default();
+    let mut tokens = 0;
+    for (column, sum) in (3..8).zip(sums.iter_mut()) {
+        *sum = plausible(row, column)?;
+        tokens += *sum;
+    }
+    match row.get::<_, Option<i64>>(8)? {
+        Some(_) => add(&mut sums, [(10, plausible(row, 8)?)]),
+        None => add(&mut sums, [(8, 1), (11, tokens)]),
+    }
+    Ok((key, at, sums))
+}
+
+fn read_cell(row: &SqlRow<'_>) -> Result<Expected, Finding> {
+    let mut sums = Sums::default();
+    for (column, place) in (3..13).zip(0..10) {
+        add(&mut sums, [(place, i128::from(row.get::<_, i64>(column)?))]);
+    }
+    let cost = join_cost(row.get(14)?, row.get(15)?);
+    add(&mut sums, [(10, cost), (11, i128::from(row.get::<_, i64>(13)?))]);
+    Ok(Expected { sums, first: row.get(16)?, last: row.get(17)? })
+}
+
+fn plausible(row: &SqlRow<'_>, column: usize) -> Result<i128, Finding> {
+    let count: i64 = row.get(column)?;
+    let is_one = (0..IMPLAUSIBLE).contains(&count) || column == 8 && count >= 0;
+    if is_one { Ok(count.into()) } else { Err(Finding::Damage(format!("{count} is no count"))) }
+}
+
+fn add<const N: usize>(sums: &mut Sums, what: [(usize, i128); N]) {
+    for (place, more) in what {
+        if let Some(sum) = sums.get_mut(place) {
+            *sum += more;
+        }
+    }
+}
+
+fn enter(expected: &mut FxHashMap<Key, Expected>, key: Key, at: i64, sums: &Sums) {
+    let cell = expected.entry(key).or_insert(Expected { sums: Sums::default(), first: at, last: at });
+    for (sum, more) in cell.sums.iter_mut().zip(sums) {
+        *sum += more;
+    }
+    cell.first = cell.first.min(at);
+    cell.last = cell.last.max(at);
+}

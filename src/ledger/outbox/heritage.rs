@@ -1,0 +1,92 @@
+//! What a ledger that is made anew keeps of whom the former belonged to.
+//!
+//! Owns: reading that from a database that may be damaged, as far as it can be read, and writing it into the
+//! new one: what one person used must not go to another because a disk failed. Never fails for what is
+//! damaged: what cannot be read is not kept, and publishing asks for the owner as it does of any ledger.
+
+use super::{OWN, owner, republish_where};
+use crate::domain::{Destination, UserId};
+use crate::ledger::LedgerError;
+use rusqlite::{Connection, Row, params};
+
+/// More than any server takes as a session's id, and less than damage may make of one.
+const LONGEST_NAME: usize = 1024;
+
+/// Owners, former owners and what is held for these.
+#[derive(Debug, Default)]
+pub(in crate::ledger) struct Heritage {
+    destinations: Vec<(i64, Destination, bool)>,
+    /// Name, folder and destination of sessions that are not the owner's.
+    held: Vec<(String, String, i64)>,
+}
+
+impl Heritage {
+    /// What can be read.
+    pub(in crate::ledger) fn read(sql: &Connection) -> Self {
+        let destinations =
+            rows(sql, "SELECT id, project, user, is_current FROM destination WHERE id > 0", |row| {
+                let user: String = row.get(2)?;
+                Ok((row.get(0)?, row.get(1)?, UserId::parse(&user), row.get(3)?))
+            });
+        let whole = |(number, project, user, is_current)| {
+            Some((number, Destination { project, user: user? }, is_current))
+        };
+        let held = "SELECT name, folder, destination FROM session WHERE destination IN \
+                    (SELECT id FROM destination WHERE NOT is_current)";
+        let held = rows(sql, held, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let is_one = |(name, _, _): &(String, String, i64)| !name.is_empty() && name.len() <= LONGEST_NAME;
+        Self {
+            destinations: destinations.into_iter().filter_map(whole).collect(),
+            held: held.into_iter().filter(is_one).collect(),
+        }
+    }
+
+    /// To whom the former ledger belonged, where that can be read.
+    pub(in crate::ledger) fn owner(&self) -> Option<&Destination> {
+        let mut owners = self.destinations.iter().filter(|(_, _, is_current)| *is_current);
+        owners.next().map(|(_, destination, _)| destination)
+    }
+
+    /// Writes it into a ledger in which there is nothing yet.
+    pub(in crate::ledger) fn hand_on(&self, sql: &Connection) -> Result<(), LedgerError> {
+        let owner = self.owner();
+        for (number, destination, _) in &self.destinations {
+            sql.execute(
+                "INSERT OR IGNORE INTO destination VALUES (?1, ?2, ?3, ?4)",
+                params![
+                    number,
+                    destination.project,
+                    destination.user.to_string(),
+                    Some(destination) == owner
+                ],
+            )?;
+        }
+        for (name, folder, destination) in &self.held {
+            sql.execute(
+                "INSERT OR IGNORE INTO session (name, folder, destination) \
+                 SELECT ?1, ?2, id FROM destination WHERE id = ?3",
+                params![name, folder, destination],
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// To whom a ledger belongs.
+pub(in crate::ledger) fn owner_of(sql: &Connection) -> Result<Option<Destination>, LedgerError> {
+    Ok(owner::current(sql)?.map(|owner| owner.destination))
+}
+
+/// Makes everything wait that is the owner's: what was sent since the backup is not known.
+pub(in crate::ledger) fn offer_again(sql: &Connection) -> Result<(), LedgerError> {
+    let owner = owner::current_number(sql)?;
+    republish_where(sql, OWN, params![owner])?;
+    Ok(())
+}
+
+/// Rows up to the first that cannot be read.
+fn rows<T>(sql: &Connection, query: &str, read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
+    let Ok(mut statement) = sql.prepare(query) else { return Vec::new() };
+    let Ok(rows) = statement.query_map([], read) else { return Vec::new() };
+    rows.map_while(Result::ok).collect()
+}
