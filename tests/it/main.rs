@@ -1,5 +1,5 @@
-//! The one integration binary: black-box tests on the built `tallyd`, one module a subject. None but
-//! `tidy`, which reads the sources, looks into the program.
+//! The one integration binary: black-box tests on the built `tallyd`, one module a subject. None looks
+//! into the program but `tidy`, which reads the sources, and `model`, which drives the library.
 
 #[cfg(test)]
 mod adversity;
@@ -21,6 +21,8 @@ mod lifecycle;
 mod logs;
 #[cfg(test)]
 mod matrix;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod privacy;
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(crate) const MODELS: [Model; 3] = [
 ];
 
 /// What one line says of one response.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Said {
     pub(crate) message: String,
     pub(crate) model: usize,
@@ -54,7 +54,7 @@ pub(crate) struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, said: &Said) {
+    pub(crate) fn add(&mut self, said: &Said) {
         self.messages += 1;
         for (kind, count) in said.tokens.iter().enumerate() {
             self.tokens[kind] += count;

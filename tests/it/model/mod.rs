@@ -1,0 +1,78 @@
+//! Random stories of session logs, machine and tallyd against a toy model: whatever happens, the ledger
+//! holds what the union of all lines in all versions of the logs amounts to, nothing lost, nothing twice.
+//!
+//! `action` says what can happen, `world` does it to real files, `subject` is tallyd in this process,
+//! `oracle` is the model, `story` tells the one to the other and compares. What was found this way is in
+//! `found`, a test for each; seeds that failed are in `seeds.txt` and run first.
+//! Not told here, because the file system of a test does not do it: a file that root cannot open (a folder
+//! stands for it), and times of files too coarse to show a change.
+#![cfg(test)]
+
+mod action;
+mod oracle;
+mod record;
+mod story;
+mod subject;
+mod world;
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{
+    Config, FileFailurePersistence, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner,
+};
+use std::cell::RefCell;
+use story::{Tally, tell};
+
+/// Stories of an ordinary run, and of a long one.
+const CASES: u32 = 300;
+const MANY_CASES: u32 = 5_000;
+
+fn cases() -> u32 {
+    let given = std::env::var("TALLYD_MODEL_CASES").ok().and_then(|text| text.parse().ok());
+    let is_long = std::env::var_os("TALLYD_LONG").is_some();
+    given.unwrap_or(if is_long { MANY_CASES } else { CASES })
+}
+
+fn add(sum: &mut Tally, more: Tally) {
+    for (effect, times) in more {
+        *sum.entry(effect).or_default() += times;
+    }
+}
+
+fn table(tally: &Tally) -> String {
+    tally.iter().map(|(effect, times)| format!("{times:>7} {effect}\n")).collect()
+}
+
+#[test]
+fn whatever_happens_nothing_is_lost_and_nothing_is_counted_twice() {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/model/seeds.txt");
+    let mut runner = TestRunner::new(Config {
+        cases: cases(),
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(seeds))),
+        max_shrink_iters: 4_000,
+        ..Config::default()
+    });
+    let tally = RefCell::new(Tally::new());
+    let result = runner.run(&action::story(), |actions| {
+        let effects = tell(&actions).map_err(TestCaseError::fail)?;
+        add(&mut tally.borrow_mut(), effects);
+        Ok(())
+    });
+    println!("{} stories; what took effect how often:\n{}", cases(), table(&tally.borrow()));
+    match result {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, actions)) => panic!("{reason}\nthe story: {actions:#?}"),
+        Err(TestError::Abort(reason)) => panic!("given up: {reason}"),
+    }
+}
+
+#[test]
+fn no_action_of_the_stories_is_without_effect() {
+    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    let mut runner = TestRunner::new_with_rng(Config::default(), random);
+    let mut tally = Tally::new();
+    for _ in 0..40 {
+        let actions = action::story().new_tree(&mut runner).expect("a story").current();
+        add(&mut tally, tell(&actions).unwrap_or_else(|wrong| panic!("{wrong}\nthe story: {actions:#?}")));
+    }
+    println!("{}", table(&tally));
+}
