@@ -106,19 +106,34 @@ pub(super) enum Happening {
     Rotated(Log, Log, Says),
     /// Its history copied behind what is in the other, under the other's session; marked as newer
     /// clients do.
-    Forked { from: Log, to: Log, marked: bool },
+    Forked {
+        from: Log,
+        to: Log,
+        marked: bool,
+    },
     /// Byte for byte over the other, perhaps with its time.
-    Copied { from: Log, to: Log, with_time: bool },
+    Copied {
+        from: Log,
+        to: Log,
+        with_time: bool,
+    },
     /// To so many thousandths of its size: 0 empties it.
     Truncated(Log, u16),
     Rewritten(Log, Part, Length, Way, Says),
     Deleted(Log),
     FolderDeleted(Log),
-    HardLinked { from: Log, to: Log },
-    SymLinked { from: Log, to: Log },
+    HardLinked {
+        from: Log,
+        to: Log,
+    },
+    SymLinked {
+        from: Log,
+        to: Log,
+    },
     /// It cannot be read for a while: a folder stands in its place.
     Hidden(Log),
-    Shown(Log),
+    /// Everything that is hidden is back.
+    Shown,
     /// Times of files written from now on are decades before or behind.
     Clock(Era),
 }
@@ -139,11 +154,16 @@ pub(super) enum Action {
     /// The pass is ended after so many pieces.
     PassStopped(u8),
     /// Something happens between the walk and the reading, or behind the first piece.
-    PassRaced { early: bool, what: Happening },
+    PassRaced {
+        early: bool,
+        what: Happening,
+    },
     /// The process ends in order and starts anew.
     Restart,
     /// The process is killed, inside of a pass or after it: files are as it left them.
-    Killed { inside: bool },
+    Killed {
+        inside: bool,
+    },
     /// The machine is: of the write-ahead log, so many thousandths reached the disk.
     PowerCut(u16),
     /// No row can be written to a table until it is freed.
@@ -212,7 +232,7 @@ fn upheaval() -> impl Strategy<Value = Happening> {
         2 => (log(), log()).prop_map(|(from, to)| Happening::HardLinked { from, to }),
         2 => (log(), log()).prop_map(|(from, to)| Happening::SymLinked { from, to }),
         2 => log().prop_map(Happening::Hidden),
-        3 => log().prop_map(Happening::Shown),
+        3 => Just(Happening::Shown),
         1 => select(&[Era::Past, Era::Present, Era::Future][..]).prop_map(Happening::Clock),
     ]
 }
@@ -223,7 +243,8 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 /// What means something only together, on one log.
 fn sequel() -> impl Strategy<Value = Vec<Action>> {
-    let between = prop_oneof![2 => Just(None), 1 => Just(Some(Action::Pass)), 1 => Just(Some(Action::Restart))];
+    let between =
+        prop_oneof![2 => Just(None), 1 => Just(Some(Action::Pass)), 1 => Just(Some(Action::Restart))];
     let torn = (log(), says(), 0_u16..=1000, between).prop_map(|(log, says, cut, between)| {
         let first = Action::Logs(Happening::Torn(log, says, cut));
         [Some(first), between, Some(Action::Logs(Happening::Completed(log)))].into_iter().flatten().collect()
@@ -233,7 +254,12 @@ fn sequel() -> impl Strategy<Value = Vec<Action>> {
         let first = Action::Logs(Happening::Rewritten(log, part, length, way, says));
         vec![first, Action::Logs(Happening::Append(log, more)), Action::Pass]
     });
-    prop_oneof![1 => torn, 2 => changed]
+    let torn_often = (log(), prop::collection::vec((says(), 0_u16..=1000), 2..4), says());
+    let torn_often = torn_often.prop_map(|(log, torn, says)| {
+        let torn = torn.into_iter().map(|(says, cut)| Happening::Torn(log, says, cut));
+        torn.chain([Happening::Append(log, says)]).map(Action::Logs).collect()
+    });
+    prop_oneof![2 => torn, 4 => changed, 1 => torn_often]
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -254,6 +280,6 @@ fn action() -> impl Strategy<Value = Action> {
 pub(super) fn story() -> impl Strategy<Value = Vec<Action>> {
     let first = (log(), says()).prop_map(|(log, says)| vec![Action::Logs(Happening::Append(log, says))]);
     let then = prop_oneof![6 => action().prop_map(|action| vec![action]), 1 => sequel()];
-    (prop::collection::vec(first, 0..10), prop::collection::vec(then, 5..30))
+    (prop::collection::vec(first, 0..8), prop::collection::vec(then, 5..30))
         .prop_map(|(first, then)| first.into_iter().chain(then).flatten().collect())
 }

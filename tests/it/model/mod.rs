@@ -9,6 +9,7 @@
 #![cfg(test)]
 
 mod action;
+mod found;
 mod oracle;
 mod record;
 mod story;
@@ -39,7 +40,8 @@ fn add(sum: &mut Tally, more: Tally) {
 }
 
 fn table(tally: &Tally) -> String {
-    tally.iter().map(|(effect, times)| format!("{times:>7} {effect}\n")).collect()
+    let rows: Vec<String> = tally.iter().map(|(effect, times)| format!("{times:>7} {effect}")).collect();
+    rows.join("\n")
 }
 
 #[test]

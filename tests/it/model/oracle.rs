@@ -90,7 +90,8 @@ impl Oracle {
                     *at += line.len();
                     Some(*at - line.len()..*at)
                 });
-                hidden.extend(lines.filter(|line| now[line.clone()] != before[line.clone()]).map(|l| l.start));
+                hidden
+                    .extend(lines.filter(|line| now[line.clone()] != before[line.clone()]).map(|l| l.start));
             }
         }
         (!hidden.is_empty()).then_some(hidden)
@@ -98,8 +99,9 @@ impl Oracle {
 
     /// Says what is wrong with what was counted, if anything is.
     pub(super) fn check(&self, counted: &BTreeMap<String, Counted>) -> Result<(), String> {
-        for message in self.seen.keys().filter(|message| !counted.contains_key(*message)) {
-            return Err(format!("{message} is lost; its lines: {:#?}", self.seen[message]));
+        if let Some((message, lines)) = self.seen.iter().find(|(message, _)| !counted.contains_key(*message))
+        {
+            return Err(format!("{message} is lost; its lines: {lines:#?}"));
         }
         for (message, counted) in counted {
             self.check_one(message, counted)?;
@@ -115,7 +117,7 @@ impl Oracle {
         if all.is_empty() {
             return tell("nobody ever spoke of it");
         }
-        let expected = winner(all.iter().copied());
+        let expected = winner(&all);
         if all.len() == seen.len() {
             return if *counted == expected { Ok(()) } else { tell(&format!("must be {expected:#?}")) };
         }
@@ -126,11 +128,11 @@ impl Oracle {
         });
         let has_a_place = fits(|spoken, counted| spoken.said.session == counted.said.session)
             && fits(|spoken, counted| spoken.said.at == counted.said.at);
-        let surely = (!seen.is_empty()).then(|| winner(seen.iter()));
+        let surely = (!seen.is_empty()).then(|| winner(&seen.iter().collect()));
         let lost = surely.is_some_and(|least| {
             counted.said.tokens[1] < least.said.tokens[1]
                 || counted.said.at > least.said.at
-                || counted.is_final < least.is_final
+                || (least.is_final && !counted.is_final)
         });
         let in_bounds = counted.said.tokens[1] <= expected.said.tokens[1]
             && counted.said.at >= expected.said.at
@@ -150,17 +152,17 @@ fn cost(said: &Said) -> u64 {
 }
 
 /// Rules 4, 6, 7 and 8 of docs/counting.md over at least one line.
-fn winner<'a>(lines: impl Iterator<Item = &'a Spoken> + Clone) -> Counted {
-    let best = lines.clone().max_by_key(|line| {
+fn winner(lines: &BTreeSet<&Spoken>) -> Counted {
+    let best = lines.iter().max_by_key(|line| {
         let Said { tokens, at, model, .. } = &line.said;
         (tokens[1], line.main_chain, line.stopped, *at, *tokens, MODELS[*model].name)
     });
-    let payer = lines.clone().min_by_key(|line| (line.copied, line.said.at, &line.said.session));
+    let payer = lines.iter().min_by_key(|line| (line.copied, line.said.at, &line.said.session));
     let (Some(best), Some(payer)) = (best, payer) else { unreachable!("a response has a line") };
     let said = Said {
-        at: lines.clone().map(|line| line.said.at).min().unwrap_or_default(),
+        at: lines.iter().map(|line| line.said.at).min().unwrap_or_default(),
         session: payer.said.session.clone(),
         ..best.said.clone()
     };
-    Counted { cost: cost(&said), said, is_final: lines.clone().any(|line| line.stopped) }
+    Counted { cost: cost(&said), said, is_final: lines.iter().any(|line| line.stopped) }
 }

@@ -232,7 +232,7 @@ impl Story {
     /// second ledger finds in the logs what is in them.
     pub(super) fn end(mut self) -> Result<Tally, Wrong> {
         self.free();
-        self.world.show_all();
+        self.world.happen(&Happening::Shown);
         self.pass().map_err(|wrong| format!("in the end: {wrong}"))?;
         let before = self.subject.contents()?;
         let watcher = self.subject.connection();

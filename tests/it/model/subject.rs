@@ -129,8 +129,9 @@ impl Subject {
         let sql = self.connection();
         sql.execute_batch("DROP TRIGGER IF EXISTS full").expect("a trigger can go");
         if let Some(table) = table {
-            let trigger =
-                format!("CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE (ABORT, 'full'); END");
+            let trigger = format!(
+                "CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE (ABORT, 'full'); END"
+            );
             sql.execute_batch(&trigger).expect("a trigger can be made");
         }
     }

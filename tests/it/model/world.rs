@@ -105,7 +105,7 @@ impl World {
                 self.link(*from, *to, |from, to| symlink(from, to), "sym-linked")
             }
             Happening::Hidden(log) => self.hide(*log),
-            Happening::Shown(log) => self.show(*log),
+            Happening::Shown => Ok(self.show_all()),
             Happening::Clock(era) => {
                 let changed = self.era != *era;
                 self.era = *era;
@@ -279,7 +279,8 @@ impl World {
                 let mut file = None;
                 // Some file systems give the number out again at once, others never.
                 for _ in 0..4 {
-                    if file.as_ref().is_none_or(|file: &File| file.metadata().is_ok_and(|m| m.ino() != inode)) {
+                    if file.as_ref().is_none_or(|file: &File| file.metadata().is_ok_and(|m| m.ino() != inode))
+                    {
                         drop(file.take());
                         fs::remove_file(path)?;
                         file = Some(File::create(path)?);
@@ -323,21 +324,13 @@ impl World {
         Ok(Some("hidden"))
     }
 
-    fn show(&self, log: Log) -> Effect {
-        let path = self.path(log);
-        if !path.is_dir() {
-            return Ok(None);
-        }
-        fs::remove_dir(&path)?;
-        fs::rename(path.with_extension("away"), path)?;
-        Ok(Some("shown"))
-    }
-
-    /// Everything that is hidden is back.
-    pub(super) fn show_all(&mut self) {
-        for log in Log::ALL {
-            self.happen(&Happening::Shown(log));
-        }
+    fn show_all(&self) -> Option<&'static str> {
+        let show = |log: &Log| {
+            let path = self.path(*log);
+            fs::remove_dir(&path).and_then(|()| fs::rename(path.with_extension("away"), path)).is_ok()
+        };
+        let shown = Log::ALL.iter().filter(|log| show(log)).count();
+        (shown > 0).then_some("shown")
     }
 }
 
