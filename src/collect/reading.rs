@@ -69,14 +69,12 @@ pub(super) fn read_file(
     let cursor = log.read(
         lines,
         &mut |offset, line| piece.borrow_mut().take(offset, line, context),
-        &mut |log, offset| {
+        &mut |log, position| {
             let mut piece = piece.borrow_mut();
-            if !piece.is_full(offset) {
+            if !piece.is_full(position.offset()) {
                 return Flow::Continue(());
             }
-            // Without a cursor the piece grows on; reading ends with the same error soon enough.
-            let Ok(cursor) = log.cursor(offset) else { return Flow::Continue(()) };
-            let flow = deliver(piece.finish(cursor));
+            let flow = deliver(piece.finish(log.cursor(position)));
             stopped = flow.is_break();
             flow
         },

@@ -192,8 +192,8 @@ fn a_checkpoint_is_as_good_a_cursor_as_the_end() {
     let file = LogFile::open(&log.path(), None).unwrap();
     let mut checkpoint = None;
     let mut seen = 0;
-    let end = file.read(&mut LineReader::new(1 << 20), &mut |_, _| seen += 1, &mut |file, offset| {
-        checkpoint = Some(file.cursor(offset).unwrap());
+    let end = file.read(&mut LineReader::new(1 << 20), &mut |_, _| seen += 1, &mut |file, position| {
+        checkpoint = Some(file.cursor(position));
         Flow::Break(())
     });
     assert_eq!(end.unwrap(), checkpoint.unwrap());

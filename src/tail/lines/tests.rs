@@ -59,8 +59,13 @@ fn read(reader: &mut LineReader, bytes: &[u8], start: u64, sizes: &[usize]) -> (
     let mut lines = Lines::new();
     let mut source = Dribble::new(bytes, sizes);
     let mut visit = |offset, line: Line<'_>| lines.push((offset, Seen::from(line)));
-    let end = reader.read(&mut source, start, &mut visit, &mut |_| Flow::Continue(())).unwrap();
-    (lines, end)
+    let mut position = Position::new(start, Vec::new(), Vec::new());
+    reader.read(&mut source, &mut position, &mut visit, &mut |_| Flow::Continue(())).unwrap();
+    let read = &bytes[..usize::try_from(position.offset() - start).unwrap()];
+    let mut expected = Position::new(start, Vec::new(), Vec::new());
+    expected.advance(read);
+    assert_eq!(position, expected, "it is known by the bytes that were read");
+    (lines, position.offset())
 }
 
 fn contains(line: &[u8], needle: &str) -> bool {
@@ -134,18 +139,18 @@ proptest! {
         sizes in prop::collection::vec(1_usize..40, 1..6),
     ) {
         let mut reader = reader(buffer_bytes, max_line_bytes);
-        let (mut lines, mut at, mut stopped) = (Lines::new(), 0, true);
+        let (mut lines, mut position, mut stopped) = (Lines::new(), Position::default(), true);
         while stopped {
             stopped = false;
-            let rest = &bytes[usize::try_from(at).unwrap()..];
-            at = reader.read(
+            let rest = &bytes[usize::try_from(position.offset()).unwrap()..];
+            reader.read(
                 &mut Dribble::new(rest, &sizes),
-                at,
+                &mut position,
                 &mut |offset, line| lines.push((offset, Seen::from(line))),
                 &mut |_| { stopped = true; Flow::Break(()) },
             ).unwrap();
         }
-        prop_assert_eq!((lines, at), naive(&bytes, 0, max_line_bytes));
+        prop_assert_eq!((lines, position.offset()), naive(&bytes, 0, max_line_bytes));
     }
 
     #[test]
@@ -276,7 +281,9 @@ fn an_error_of_the_source_is_the_callers() {
         }
     }
     let mut reader = LineReader::new(1_000);
-    let error = reader.read(&mut Broken, 0, &mut |_, _| {}, &mut |_| Flow::Continue(())).unwrap_err();
+    let error = reader
+        .read(&mut Broken, &mut Position::default(), &mut |_, _| {}, &mut |_| Flow::Continue(()))
+        .unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     assert_eq!(read(&mut reader, b"\"usage\"\n", 0, &[usize::MAX]).1, 8, "the reader can be used again");
 }

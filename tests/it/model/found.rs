@@ -1,6 +1,6 @@
 //! Stories that once went wrong, or that the drawing seldom comes upon, each told on its own.
 
-use super::action::{Action, Happening, Log, Says};
+use super::action::{Action, Happening, Length, Log, Part, Says, Way};
 use super::story::tell;
 
 /// A plain line of a message.
@@ -24,4 +24,30 @@ fn a_whole_record_between_two_cut_off_ones_is_counted() {
         Action::Pass,
         Action::Logs(Happening::Append(Log::A, says(4))),
     ]);
+}
+
+#[test]
+fn a_log_that_is_rewritten_while_it_is_read_is_read_again() {
+    for part in [Part::First, Part::Last, Part::All] {
+        let what =
+            Happening::Rewritten(Log::A, part, Length::Longer, Way::InPlace, Says { text: 500, ..says(3) });
+        check(&[
+            Action::Logs(Happening::Many(Log::A, says(1))),
+            Action::PassRaced { early: false, what },
+            Action::Pass,
+        ]);
+    }
+}
+
+/// What ARCHITECTURE.md says is not seen; all else is.
+#[test]
+fn a_change_between_the_fingerprints_of_a_log_that_has_also_grown_is_the_one_blind_spot() {
+    let append = |message| Action::Logs(Happening::Append(Log::A, Says { text: 1_400, ..says(message) }));
+    let change = |part| Action::Logs(Happening::Rewritten(Log::A, part, Length::Same, Way::InPlace, says(5)));
+    for (part, blind) in [(Part::Middle, Some(&1)), (Part::First, None), (Part::Last, None)] {
+        let tally =
+            tell(&[append(0), append(1), append(2), Action::Pass, change(part), append(3), Action::Pass]);
+        let tally = tally.unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert_eq!(tally.get("blind spot"), blind, "{part:?}");
+    }
 }
