@@ -204,6 +204,24 @@ fn a_checkpoint_is_as_good_a_cursor_as_the_end() {
 }
 
 #[test]
+fn a_log_that_is_rewritten_while_it_is_read_is_not_known_by_its_new_beginning() {
+    let mut log = Log::read_once();
+    log.put(&lines(0..2_000));
+    let file = LogFile::open(&log.path(), None).unwrap();
+    let mut chunks = 0;
+    let cursor = file.read(&mut LineReader::new(1 << 20), &mut |_, _| {}, &mut |_, _| {
+        chunks += 1;
+        if chunks == 1 {
+            log.put(&(line(5_000) + &lines(1..2_010)));
+        }
+        Flow::Continue(())
+    });
+    assert!(chunks > 1, "it was rewritten in the middle of reading");
+    log.known = Some(cursor.unwrap());
+    assert_eq!(log.read(), (Start::Beginning, line(5_000) + &lines(1..2_010)));
+}
+
+#[test]
 fn what_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.jsonl");

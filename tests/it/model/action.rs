@@ -117,8 +117,12 @@ pub(super) enum Happening {
         to: Log,
         with_time: bool,
     },
-    /// To so many thousandths of its size: 0 empties it.
-    Truncated(Log, u16),
+    /// To so many thousandths of its size, perhaps to the next line end before: 0 empties it.
+    Truncated {
+        log: Log,
+        keep: u16,
+        at_line: bool,
+    },
     Rewritten(Log, Part, Length, Way, Says),
     Deleted(Log),
     FolderDeleted(Log),
@@ -172,11 +176,12 @@ pub(super) enum Action {
 }
 
 fn log() -> impl Strategy<Value = Log> {
-    select(&Log::ALL[..])
+    // Where a log is met more often than another, more can happen to what happened to it.
+    select(&[Log::A, Log::A, Log::A, Log::B, Log::C, Log::C, Log::D, Log::E][..])
 }
 
 fn says() -> impl Strategy<Value = Says> {
-    let text = select(&[0_u16, 0, 0, 90, 500, 1_400][..]);
+    let text = select(&[0_u16, 0, 90, 500, 1_400, 1_400][..]);
     (0_u8..8, 0_u8..5, 0_u8..3, -2_i8..3, 0_u8..3, any::<bool>(), prop::bool::weighted(0.2), text).prop_map(
         |(message, output, rest, step, model, stopped, side_chain, text)| Says {
             message,
@@ -192,7 +197,7 @@ fn says() -> impl Strategy<Value = Says> {
 }
 
 fn part() -> impl Strategy<Value = Part> {
-    select(&[Part::First, Part::Middle, Part::Last, Part::All][..])
+    select(&[Part::First, Part::Middle, Part::Middle, Part::Last, Part::All][..])
 }
 
 fn length() -> impl Strategy<Value = Length> {
@@ -216,21 +221,21 @@ fn growth() -> impl Strategy<Value = Happening> {
 
 fn upheaval() -> impl Strategy<Value = Happening> {
     prop_oneof![
-        5 => (log(), log()).prop_map(|(from, to)| Happening::Renamed(from, to)),
+        7 => (log(), log()).prop_map(|(from, to)| Happening::Renamed(from, to)),
         3 => (log(), log(), says()).prop_map(|(from, to, says)| Happening::Rotated(from, to, says)),
         4 => (log(), log(), any::<bool>())
             .prop_map(|(from, to, marked)| Happening::Forked { from, to, marked }),
         3 => (log(), log(), any::<bool>())
             .prop_map(|(from, to, with_time)| Happening::Copied { from, to, with_time }),
-        5 => (log(), prop_oneof![1 => Just(0), 3 => 0_u16..1000])
-            .prop_map(|(log, keep)| Happening::Truncated(log, keep)),
+        9 => (log(), prop_oneof![1 => Just(0), 3 => 0_u16..1000], any::<bool>())
+            .prop_map(|(log, keep, at_line)| Happening::Truncated { log, keep, at_line }),
         14 => (log(), part(), length(), way(), says()).prop_map(|(log, part, length, way, says)| {
             Happening::Rewritten(log, part, length, way, says)
         }),
         3 => log().prop_map(Happening::Deleted),
         1 => log().prop_map(Happening::FolderDeleted),
-        2 => (log(), log()).prop_map(|(from, to)| Happening::HardLinked { from, to }),
-        2 => (log(), log()).prop_map(|(from, to)| Happening::SymLinked { from, to }),
+        4 => (log(), log()).prop_map(|(from, to)| Happening::HardLinked { from, to }),
+        4 => (log(), log()).prop_map(|(from, to)| Happening::SymLinked { from, to }),
         2 => log().prop_map(Happening::Hidden),
         3 => Just(Happening::Shown),
         1 => select(&[Era::Past, Era::Present, Era::Future][..]).prop_map(Happening::Clock),
@@ -249,17 +254,28 @@ fn sequel() -> impl Strategy<Value = Vec<Action>> {
         let first = Action::Logs(Happening::Torn(log, says, cut));
         [Some(first), between, Some(Action::Logs(Happening::Completed(log)))].into_iter().flatten().collect()
     });
-    let changed = (log(), part(), length(), way(), says(), says());
+    let changed = (log(), part(), length(), way(), says(), prop::option::of(says()));
     let changed = changed.prop_map(|(log, part, length, way, says, more)| {
-        let first = Action::Logs(Happening::Rewritten(log, part, length, way, says));
-        vec![first, Action::Logs(Happening::Append(log, more)), Action::Pass]
+        let first = Some(Action::Logs(Happening::Rewritten(log, part, length, way, says)));
+        let more = more.map(|says| Action::Logs(Happening::Append(log, says)));
+        [first, more, Some(Action::Pass)].into_iter().flatten().collect()
+    });
+    // Only a log of more than one piece is still being read behind the first one.
+    let while_read = (log(), says(), part(), length(), says()).prop_map(|(log, says, part, length, new)| {
+        let what = Happening::Rewritten(log, part, length, Way::InPlace, new);
+        let raced = Action::PassRaced { early: false, what };
+        vec![Action::Logs(Happening::Many(log, says)), raced, Action::Pass]
+    });
+    let hidden = log().prop_map(|log| {
+        let [hidden, shown] = [Happening::Hidden(log), Happening::Shown].map(Action::Logs);
+        vec![hidden, Action::Pass, shown]
     });
     let torn_often = (log(), prop::collection::vec((says(), 0_u16..=1000), 2..4), says());
     let torn_often = torn_often.prop_map(|(log, torn, says)| {
         let torn = torn.into_iter().map(|(says, cut)| Happening::Torn(log, says, cut));
         torn.chain([Happening::Append(log, says)]).map(Action::Logs).collect()
     });
-    prop_oneof![2 => torn, 4 => changed, 1 => torn_often]
+    prop_oneof![8 => torn, 16 => changed, 4 => torn_often, 2 => hidden, 1 => while_read]
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -278,8 +294,9 @@ fn action() -> impl Strategy<Value = Action> {
 
 /// Stories of a few to many steps: some logs, and then what happens to them.
 pub(super) fn story() -> impl Strategy<Value = Vec<Action>> {
-    let first = (log(), says()).prop_map(|(log, says)| vec![Action::Logs(Happening::Append(log, says))]);
-    let then = prop_oneof![6 => action().prop_map(|action| vec![action]), 1 => sequel()];
+    let first = (select(&[Log::A, Log::A, Log::C, Log::C, Log::E][..]), says());
+    let first = first.prop_map(|(log, says)| vec![Action::Logs(Happening::Append(log, says))]);
+    let then = prop_oneof![5 => action().prop_map(|action| vec![action]), 1 => sequel()];
     (prop::collection::vec(first, 0..8), prop::collection::vec(then, 5..30))
         .prop_map(|(first, then)| first.into_iter().chain(then).flatten().collect())
 }

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
-/// Lines of [`Happening::Many`]: more than one piece of a pass, in more bytes than one read.
-const MANY: u16 = 1_100;
+/// Lines of [`Happening::Many`]: more than a piece of a pass takes by the third read, and not all of them read by then.
+const MANY: u16 = 1_600;
 
 /// A log as it is: its inode and what is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl World {
             }
             Happening::Forked { from, to, marked } => self.fork(*from, *to, *marked),
             Happening::Copied { from, to, with_time } => self.copy(*from, *to, *with_time),
-            Happening::Truncated(log, keep) => self.truncate(*log, *keep),
+            Happening::Truncated { log, keep, at_line } => self.truncate(*log, *keep, *at_line),
             Happening::Rewritten(log, part, length, way, says) => {
                 self.rewrite(*log, (*part, *length), *way, *says)
             }
@@ -218,10 +218,12 @@ impl World {
         Ok(Some("copied"))
     }
 
-    fn truncate(&mut self, log: Log, keep: u16) -> Effect {
+    fn truncate(&mut self, log: Log, keep: u16, at_line: bool) -> Effect {
         let path = self.path(log);
         let bytes = fs::read(&path)?;
-        let end = share(bytes.len(), keep);
+        let kept = share(bytes.len(), keep);
+        let line_end = bytes[..kept].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let end = if at_line { line_end } else { kept };
         if end == bytes.len() {
             return Ok(None);
         }
@@ -257,9 +259,12 @@ impl World {
             Length::Longer => format!("{}\n", self.book.record_of(log, says, old + usize::from(says.text))),
         };
         let after = [&lines[..place].concat(), new.as_bytes(), &lines[until..].concat()].concat();
+        let inode = fs::symlink_metadata(&path)?.ino();
         self.put(&path, &after, way)?;
+        let is_same = fs::symlink_metadata(&path)?.ino() == inode;
         Ok(Some(match (way, part, after.len().cmp(&before.len())) {
             (Way::Rename, ..) => "replaced by rename",
+            (Way::Again, ..) if is_same => "made again with the same inode",
             (Way::Again, ..) => "deleted and made again",
             (_, Part::All, _) => "written anew in place",
             (_, Part::Middle, _) => "middle changed in place",
