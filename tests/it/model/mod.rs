@@ -5,7 +5,8 @@
 //! `oracle` is the model, `story` tells the one to the other and compares. What was found this way is in
 //! `found`, a test for each; seeds that failed are in `seeds.txt` and run first.
 //! Not told here, because the file system of a test does not do it: a file that root cannot open (a folder
-//! stands for it), and times of files too coarse to show a change.
+//! stands for it), and times of files too coarse to show a change. Nor that a log is rewritten between two
+//! reads of it: `tail` has a test of that.
 #![cfg(test)]
 
 mod action;
@@ -44,6 +45,12 @@ fn table(tally: &Tally) -> String {
     rows.join("\n")
 }
 
+/// The story, a step a line.
+fn text(actions: &[action::Action]) -> String {
+    let steps: Vec<String> = actions.iter().map(|action| format!("  {action:?}")).collect();
+    format!("the story:\n{}", steps.join("\n"))
+}
+
 #[test]
 fn whatever_happens_nothing_is_lost_and_nothing_is_counted_twice() {
     let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/model/seeds.txt");
@@ -63,7 +70,7 @@ fn whatever_happens_nothing_is_lost_and_nothing_is_counted_twice() {
     println!("{} stories; what took effect how often:\n{}", cases(), table(&tally.borrow()));
     match result {
         Ok(()) => {}
-        Err(TestError::Fail(reason, actions)) => panic!("{reason}\nthe story: {actions:#?}"),
+        Err(TestError::Fail(reason, actions)) => panic!("{reason}\n{}", text(&actions)),
         Err(TestError::Abort(reason)) => panic!("given up: {reason}"),
     }
 }
@@ -122,7 +129,7 @@ fn no_action_of_the_stories_is_without_effect() {
     let mut tally = Tally::new();
     for _ in 0..80 {
         let actions = action::story().new_tree(&mut runner).expect("a story").current();
-        add(&mut tally, tell(&actions).unwrap_or_else(|wrong| panic!("{wrong}\nthe story: {actions:#?}")));
+        add(&mut tally, tell(&actions).unwrap_or_else(|wrong| panic!("{wrong}\n{}", text(&actions))));
     }
     println!("{}", table(&tally));
     // Not every file system gives an inode number out again at once.
