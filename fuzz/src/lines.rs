@@ -3,7 +3,7 @@
 
 use super::contains;
 use std::io::{self, Read};
-use tallyd::tail::{Flow, Line, LineReader, Oddity};
+use tallyd::tail::{Flow, Line, LineReader, Oddity, Position};
 
 /// Bytes at the beginning of an input that say how it is read.
 const CONTROL_BYTES: usize = 8;
@@ -33,7 +33,6 @@ impl From<Line<'_>> for Seen {
 struct Plan {
     max_line_bytes: usize,
     buffer_bytes: usize,
-    start: u64,
     sizes: [usize; 4],
     interrupts: bool,
     stop_every: usize,
@@ -41,11 +40,10 @@ struct Plan {
 
 impl Plan {
     fn new(control: [u8; CONTROL_BYTES]) -> Self {
-        let [longest, buffer, start, one, two, three, four, flags] = control.map(usize::from);
+        let [longest, buffer, _, one, two, three, four, flags] = control.map(usize::from);
         Self {
             max_line_bytes: 1 + longest * 3,
             buffer_bytes: 64 + buffer,
-            start: 1_000_003 * start as u64,
             sizes: [one, two, three, four].map(|size| 1 + size * size / 16),
             interrupts: flags % 2 == 1,
             stop_every: 1 + flags / 2 % 8,
@@ -97,7 +95,7 @@ pub fn check(data: &[u8]) {
     let (head, bytes) = data.split_at(data.len().min(CONTROL_BYTES));
     control[..head.len()].copy_from_slice(head);
     let plan = Plan::new(control);
-    let expected = simply(bytes, plan.start, plan.max_line_bytes);
+    let expected = simply(bytes, plan.max_line_bytes);
 
     let at_once = read_at_once(bytes, &plan);
     assert_eq!(at_once, expected, "read at once");
@@ -108,10 +106,10 @@ pub fn check(data: &[u8]) {
 }
 
 /// What has to come out.
-fn simply(bytes: &[u8], start: u64, max_line_bytes: usize) -> Reading {
+fn simply(bytes: &[u8], max_line_bytes: usize) -> Reading {
     let (mut lines, mut at) = (Vec::new(), 0);
     for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let offset = start + at as u64;
+        let offset = at as u64;
         let (line, is_whole) = match piece.strip_suffix(b"\n") {
             Some(line) => (line, true),
             None => (piece, false),
@@ -133,53 +131,60 @@ fn simply(bytes: &[u8], start: u64, max_line_bytes: usize) -> Reading {
         }
         at += if is_whole { piece.len() } else { 0 };
     }
-    (lines, start + at as u64)
+    (lines, at as u64)
 }
 
 fn read_at_once(bytes: &[u8], plan: &Plan) -> Reading {
-    let mut lines = Vec::new();
+    let (mut lines, mut position) = (Vec::new(), Position::default());
     let mut source = bytes;
-    let end = LineReader::new(plan.max_line_bytes)
-        .read(&mut source, plan.start, &mut |offset, line| lines.push((offset, line.into())), &mut |_| {
+    LineReader::new(plan.max_line_bytes)
+        .read(&mut source, &mut position, &mut |offset, line| lines.push((offset, line.into())), &mut |_| {
             Flow::Continue(())
         })
         .expect("memory can be read");
-    (lines, end)
+    (lines, position.offset())
 }
 
 fn read_in_pieces(reader: &mut LineReader, bytes: &[u8], plan: &Plan) -> Reading {
     let mut source = Pieces::new(bytes, plan);
-    let (mut lines, mut behind) = (Vec::new(), plan.start);
-    let end = reader
-        .read(&mut source, plan.start, &mut |offset, line| lines.push((offset, line.into())), &mut |offset| {
-            assert!(offset > behind, "the offset does not go on: {offset} after {behind}");
-            assert!(is_line_start(bytes, offset - plan.start), "{offset} is inside of a line");
+    let (mut lines, mut behind, mut position) = (Vec::new(), 0, Position::default());
+    reader
+        .read(&mut source, &mut position, &mut |offset, line| lines.push((offset, line.into())), &mut |at| {
+            let offset = at.offset();
+            assert!(offset >= behind, "the offset goes back: {offset} after {behind}");
+            assert!(is_line_start(bytes, offset), "{offset} is inside of a line");
             behind = offset;
             Flow::Continue(())
         })
         .expect("memory can be read");
-    assert_eq!(end, behind, "the end is told with the last chunk");
+    assert_eq!(position.offset(), behind, "the end is told with the last chunk");
     let most = plan.most_kept();
     assert!(source.largest_request <= most, "{} bytes asked for, {most} allowed", source.largest_request);
     assert!(source.bytes.is_empty(), "something was left unread");
-    (lines, end)
+    (lines, position.offset())
 }
 
-/// Stops after every few chunks and goes on at the offset that was told.
+/// Stops after every few chunks that got behind a line, and goes on at the position that was told.
 fn read_with_stops(reader: &mut LineReader, bytes: &[u8], plan: &Plan) -> Reading {
-    let (mut lines, mut at) = (Vec::new(), plan.start);
+    let (mut lines, mut position) = (Vec::new(), Position::default());
     loop {
-        let from = at;
-        let rest = &bytes[usize::try_from(from - plan.start).expect("an offset in memory")..];
+        let from = position.offset();
+        let rest = &bytes[usize::try_from(from).expect("an offset in memory")..];
         let mut source = Pieces::new(rest, plan);
         let (mut chunks, mut is_stopped) = (0, false);
-        at = reader
-            .read(&mut source, from, &mut |offset, line| lines.push((offset, line.into())), &mut |_| {
-                chunks += 1;
-                is_stopped = chunks == plan.stop_every;
-                if is_stopped { Flow::Break(()) } else { Flow::Continue(()) }
-            })
+        reader
+            .read(
+                &mut source,
+                &mut position,
+                &mut |offset, line| lines.push((offset, line.into())),
+                &mut |at| {
+                    chunks += usize::from(at.offset() > from);
+                    is_stopped = chunks == plan.stop_every;
+                    if is_stopped { Flow::Break(()) } else { Flow::Continue(()) }
+                },
+            )
             .expect("memory can be read");
+        let at = position.offset();
         if !is_stopped {
             return (lines, at);
         }

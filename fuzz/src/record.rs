@@ -7,7 +7,7 @@ use super::{contains, spread};
 use serde_json::json;
 use tallyd::domain::{MessageKey, ResponseLine, UnixMillis};
 use tallyd::parse::{LineContext, Notice, Statement, parse_line, parse_unfinished};
-use tallyd::tail::{Flow, Line, LineReader};
+use tallyd::tail::{Flow, Line, LineReader, Position};
 
 const CONTEXT: LineContext<'static> =
     LineContext { session: "file-session", agent_file: false, fallback_time: UnixMillis(42) };
@@ -102,7 +102,7 @@ fn passes_the_prefilter(line: &[u8], said: &[Statement]) {
             Line::Odd(odd) => panic!("{odd:?}"),
         };
         LineReader::new(line.len())
-            .read(&mut source, 0, &mut visit, &mut |_| Flow::Continue(()))
+            .read(&mut source, &mut Position::default(), &mut visit, &mut |_| Flow::Continue(()))
             .expect("memory can be read");
         visited
     };

@@ -92,15 +92,13 @@ pub(super) fn read_file(
     let cursor = log.read(
         lines,
         &mut |offset, line| piece.borrow_mut().take(offset, line, context),
-        &mut |log, offset| {
+        &mut |log, position| {
             let mut piece = piece.borrow_mut();
-            let is_share = offset.saturating_sub(log.offset()) >= limits.share;
+            let is_share = position.offset().saturating_sub(log.offset()) >= limits.share;
             if limits.stop.load(Ordering::Relaxed) {
                 end = End::Stopped;
-            } else if is_share || piece.is_full(offset) {
-                // Without a cursor the piece grows on; reading ends with the same error soon enough.
-                let Ok(cursor) = log.cursor(offset) else { return Flow::Continue(()) };
-                if deliver(piece.finish(cursor)).is_break() {
+            } else if is_share || piece.is_full(position.offset()) {
+                if deliver(piece.finish(log.cursor(position))).is_break() {
                     end = End::Stopped;
                 } else if is_share {
                     end = End::Share;

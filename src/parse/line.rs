@@ -165,44 +165,87 @@ fn salvage(
     {
         return if implausible { Notice::Implausible } else { Notice::Repaired };
     }
-    let rest = repaired.as_deref().unwrap_or(rest);
+    let (mut rest, mut truncated) = (repaired.as_deref().unwrap_or(rest), truncated);
+    let (mut has_read, mut tries) = (false, 0);
+    while tries <= SALVAGE_TRIES {
+        match behind_fragment(rest, truncated, &mut tries, context, sink) {
+            Salvaged::Next { at, truncated: is_cut } => {
+                rest = rest.get(at..).unwrap_or_default();
+                (truncated, has_read) = (is_cut, true);
+            }
+            Salvaged::Done(Notice::Torn | Notice::Malformed) if has_read => break,
+            Salvaged::Done(notice) => return notice,
+        }
+    }
+    Notice::TornBeforeRecord
+}
+
+/// What stands behind a fragment.
+enum Salvaged {
+    /// Whole records, which were read, and another fragment at `at`.
+    Next { at: usize, truncated: bool },
+    /// Records to the end of the line, or nothing that could be read.
+    Done(Notice),
+}
+
+/// Reads the whole records behind the fragment that `rest` begins with.
+fn behind_fragment(
+    rest: &[u8],
+    truncated: bool,
+    tries: &mut usize,
+    context: LineContext<'_>,
+    sink: &mut impl FnMut(Statement),
+) -> Salvaged {
     let result_at = memmem::find(rest, b"\"toolUseResult\"").unwrap_or(rest.len());
     let mut read: Option<(Vec<Statement>, bool)> = None;
-    let mut tries = 0;
     for start in record_starts(rest) {
         let Some(candidate) = rest.get(start..) else { continue };
         let after_result = result_at < start;
         // Valid JSON as far as it goes, holding a tool's result: a whole record in there is what the
         // tool printed, and the line was cut behind it.
         if truncated && after_result {
-            return Notice::Torn;
+            return Salvaged::Done(Notice::Torn);
         }
         let mut found = Vec::new();
         let ending = read_whole(trim(candidate), context, &mut |s| found.push(s));
         // Such a try may have read the line to its end: a few are enough for any record that was cut off.
-        tries += usize::from(matches!(ending, Ending::Broken { .. }));
-        if tries > SALVAGE_TRIES {
+        *tries += usize::from(matches!(ending, Ending::Broken { .. }));
+        if *tries > SALVAGE_TRIES {
             break;
         }
-        if let Ending::Clean { values, implausible } = ending
-            && values > 0
-        {
-            read = Some((found, implausible));
-            // What a tool printed may stand right before the record that was glued on: only the last
-            // one is sure to be a record of its own.
-            if !after_result {
-                break;
+        match ending {
+            Ending::Clean { values: 0, .. } => {}
+            Ending::Clean { implausible, .. } => {
+                read = Some((found, implausible));
+                // What a tool printed may stand right before the record that was glued on: only the last
+                // one is sure to be a record of its own.
+                if !after_result {
+                    break;
+                }
             }
+            // Another fragment follows. Behind a record nested in the first one, no record begins.
+            Ending::Broken { at, truncated }
+                if at > 0 && !after_result && begins_record(candidate.get(at..)) =>
+            {
+                found.into_iter().for_each(sink);
+                return Salvaged::Next { at: start + at, truncated };
+            }
+            Ending::Broken { .. } => {}
         }
     }
-    match read {
+    Salvaged::Done(match read {
         Some((found, implausible)) => {
             found.into_iter().for_each(sink);
             if implausible { Notice::Implausible } else { Notice::TornBeforeRecord }
         }
         None if rest.first() == Some(&b'{') => Notice::Torn,
         None => Notice::Malformed,
-    }
+    })
+}
+
+/// True where text begins as a record does, behind padding.
+fn begins_record(text: Option<&[u8]>) -> bool {
+    text.is_some_and(|text| trim(text).first() == Some(&b'{'))
 }
 
 /// Reads the values of text found behind a fragment, if the first is a record with a full envelope: an

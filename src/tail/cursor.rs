@@ -1,11 +1,8 @@
-//! Fingerprints, and what the file system says of a file.
+//! What the file system says of a file.
 
 use crate::domain::FileStat;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-
-/// How many bytes at the beginning and before the cursor a fingerprint covers.
-pub(super) const FINGERPRINT_BYTES: u64 = 1024;
 
 /// The identity, size and time in `metadata`.
 pub fn file_stat(metadata: &Metadata) -> FileStat {

@@ -5,6 +5,7 @@
 //! from end to end. The prefilter looks for the bytes `"usage"` and nothing longer: logs that other
 //! tools have rewritten put spaces behind the key.
 
+use super::position::Position;
 use memchr::memmem::Finder;
 use std::io::{self, Read};
 
@@ -74,19 +75,19 @@ impl LineReader {
         }
     }
 
-    /// Reads `source`, which stands at `start`, to its end and hands each line that may matter with its
-    /// offset to `visit`, and after each chunk, also in the middle of a long line, the offset behind the last
-    /// whole line to `chunk_end`, which may stop the reading. Returns the offset behind the last whole line.
+    /// Reads `source`, which stands at `position`, to its end and hands each line that may matter with its
+    /// offset to `visit`, and after each chunk, also in the middle of a long line, the position behind the last
+    /// whole line to `chunk_end`, which may stop the reading. Leaves `position` behind the last whole line.
     pub fn read(
         &mut self,
         source: &mut impl Read,
-        start: u64,
+        position: &mut Position,
         visit: &mut impl FnMut(u64, Line<'_>),
-        chunk_end: &mut impl FnMut(u64) -> Flow,
-    ) -> io::Result<u64> {
+        chunk_end: &mut impl FnMut(&Position) -> Flow,
+    ) -> io::Result<()> {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.resize(self.buffer_bytes.max(buffer.len()), 0);
-        let result = self.split(&mut buffer, source, start, visit, chunk_end);
+        let result = self.split(&mut buffer, source, position, visit, chunk_end);
         // A long line made the buffer grow: give the memory back.
         buffer.truncate(self.buffer_bytes);
         buffer.shrink_to(self.buffer_bytes);
@@ -98,23 +99,23 @@ impl LineReader {
         &self,
         buffer: &mut Vec<u8>,
         source: &mut impl Read,
-        start: u64,
+        position: &mut Position,
         visit: &mut impl FnMut(u64, Line<'_>),
-        chunk_end: &mut impl FnMut(u64) -> Flow,
-    ) -> io::Result<u64> {
-        let (mut line_start, mut filled) = (start, 0);
+        chunk_end: &mut impl FnMut(&Position) -> Flow,
+    ) -> io::Result<()> {
+        let mut filled = 0;
         loop {
             if filled == buffer.len() && filled > self.max_line_bytes {
-                let Some((next, kept)) = self.skip_line(buffer, source, line_start, visit, chunk_end)? else {
-                    return Ok(line_start);
+                let Some(kept) = self.skip_line(buffer, source, position, visit, chunk_end)? else {
+                    return Ok(());
                 };
                 // What was read behind the long line has not been searched for newlines yet.
-                let used = self.whole_lines(buffer.get(..kept).unwrap_or_default(), 0, next, visit);
+                let used = self.whole_lines(buffer.get(..kept).unwrap_or_default(), 0, position, visit);
                 buffer.copy_within(used..kept, 0);
-                (line_start, filled) = (next + used as u64, kept - used);
+                filled = kept - used;
                 buffer.truncate(filled.max(self.buffer_bytes));
-                if chunk_end(line_start).is_break() {
-                    return Ok(line_start);
+                if chunk_end(position).is_break() {
+                    return Ok(());
                 }
                 continue;
             }
@@ -126,15 +127,14 @@ impl LineReader {
             filled += count;
             let bytes = buffer.get(..filled).unwrap_or_default();
             if count == 0 {
-                self.unfinished(bytes, line_start, visit);
-                return Ok(line_start);
+                self.unfinished(bytes, position.offset(), visit);
+                return Ok(());
             }
-            let used = self.whole_lines(bytes, searched_from, line_start, visit);
+            let used = self.whole_lines(bytes, searched_from, position, visit);
             buffer.copy_within(used..filled, 0);
             filled -= used;
-            line_start += used as u64;
-            if chunk_end(line_start).is_break() {
-                return Ok(line_start);
+            if chunk_end(position).is_break() {
+                return Ok(());
             }
         }
     }
@@ -146,15 +146,16 @@ impl LineReader {
         }
     }
 
-    /// Hands on the lines that `bytes` holds whole; returns how many bytes they take. There is no
-    /// newline before `searched_from`.
+    /// Hands on the lines that `bytes` holds whole and moves the position behind them; returns how many
+    /// bytes they take. There is no newline before `searched_from`.
     fn whole_lines(
         &self,
         bytes: &[u8],
         searched_from: usize,
-        line_start: u64,
+        position: &mut Position,
         visit: &mut impl FnMut(u64, Line<'_>),
     ) -> usize {
+        let line_start = position.offset();
         let mut begin = 0;
         for newline in memchr::memchr_iter(b'\n', bytes.get(searched_from..).unwrap_or_default()) {
             let end = searched_from + newline;
@@ -169,41 +170,47 @@ impl LineReader {
             }
             begin = end + 1;
         }
+        position.advance(bytes.get(..begin).unwrap_or_default());
         begin
     }
 
-    /// Reads on to the end of a line that is too long, without keeping it. Returns the offset of the
-    /// next line and how much of it is in the buffer already; `None` at the end of the file, or where
-    /// nobody wants to read on.
+    /// Reads on to the end of a line that is too long, without keeping it, and moves the position behind
+    /// it. Returns how much of the next line is in the buffer already; `None` at the end of the file, or where
+    /// nobody wants to read on: the position stays.
     fn skip_line(
         &self,
         buffer: &mut [u8],
         source: &mut impl Read,
-        line_start: u64,
+        position: &mut Position,
         visit: &mut impl FnMut(u64, Line<'_>),
-        chunk_end: &mut impl FnMut(u64) -> Flow,
-    ) -> io::Result<Option<(u64, usize)>> {
+        chunk_end: &mut impl FnMut(&Position) -> Flow,
+    ) -> io::Result<Option<usize>> {
         let overlap = self.usage.needle().len() - 1;
-        let mut length = buffer.len() as u64;
+        let line_start = position.offset();
+        let mut behind = position.clone();
+        behind.advance(buffer);
         let mut relevant = self.usage.find(buffer).is_some();
         buffer.copy_within(buffer.len() - overlap.., 0);
         loop {
             let count = read_some(source, buffer.get_mut(overlap..).unwrap_or_default())?;
             let bytes = buffer.get(..overlap + count).unwrap_or_default();
-            if count == 0 || chunk_end(line_start).is_break() {
+            if count == 0 || chunk_end(position).is_break() {
                 return Ok(None);
             }
             let newline = memchr::memchr(b'\n', bytes.get(overlap..).unwrap_or_default());
             let end = newline.map_or(bytes.len(), |at| overlap + at);
             relevant = relevant || self.usage.find(bytes.get(..end).unwrap_or_default()).is_some();
-            length += (end - overlap) as u64;
+            behind.advance(bytes.get(overlap..end).unwrap_or_default());
             if newline.is_some() {
                 if relevant {
-                    visit(line_start, Line::Odd(Oddity::TooLong { bytes: length }));
+                    let odd = Oddity::TooLong { bytes: behind.offset() - line_start };
+                    visit(line_start, Line::Odd(odd));
                 }
+                behind.advance(b"\n");
+                *position = behind;
                 let kept = overlap + count - end - 1;
                 buffer.copy_within(end + 1..overlap + count, 0);
-                return Ok(Some((line_start + length + 1, kept)));
+                return Ok(Some(kept));
             }
             buffer.copy_within(count..overlap + count, 0);
         }

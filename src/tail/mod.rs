@@ -7,12 +7,14 @@
 
 mod cursor;
 mod lines;
+mod position;
 mod reader;
 #[cfg(test)]
 mod tests;
 
 pub use cursor::file_stat;
 pub use lines::{Flow, Line, LineReader, Oddity};
+pub use position::Position;
 pub use reader::{LogFile, Start};
 
 use std::path::PathBuf;

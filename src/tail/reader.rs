@@ -1,9 +1,10 @@
 //! One file's state machine: from what is known of it to what is new in it.
 
-use super::cursor::{FINGERPRINT_BYTES, file_stat};
+use super::cursor::file_stat;
 use super::lines::Flow;
+use super::position::{FINGERPRINT_BYTES, Position};
 use super::{Line, LineReader, TailError};
-use crate::domain::{Cursor, FileStat, fnv1a};
+use crate::domain::{Cursor, FileStat};
 use fs_err as fs;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -33,7 +34,7 @@ pub struct LogFile {
     file: fs::File,
     stat: FileStat,
     start: Start,
-    offset: u64,
+    position: Position,
 }
 
 impl LogFile {
@@ -54,13 +55,13 @@ impl LogFile {
         }
         let file = fs::File::from_parts(file, path);
         let stat = file_stat(&metadata);
-        let resume = known.filter(|cursor| still_holds(&file, &stat, cursor));
+        let resume = known.and_then(|cursor| still_holds(&file, &stat, cursor));
         Ok(Self {
             path: path.to_owned(),
             file,
             stat,
             start: if resume.is_some() { Start::Resume } else { Start::Beginning },
-            offset: resume.map_or(0, |cursor| cursor.offset),
+            position: resume.unwrap_or_default(),
         })
     }
 
@@ -71,7 +72,7 @@ impl LogFile {
 
     /// Byte offset at which reading begins.
     pub fn offset(&self) -> u64 {
-        self.offset
+        self.position.offset()
     }
 
     /// The file as it was when it was opened.
@@ -81,66 +82,60 @@ impl LogFile {
 
     /// Reads to where the file ended when it was opened: a file that grows as fast as it is read holds up no
     /// other, and one whose size is nothing, as in `/proc`, is not read at all. `visit` gets each
-    /// line that may matter; `checkpoint` gets, after each chunk, this file and the offset behind the last whole
-    /// line, and may end the reading there. Returns the cursor behind the last whole line that was read.
+    /// line that may matter; `checkpoint` gets, after each chunk, this file and the position behind the last
+    /// whole line, and may end the reading there. Returns the cursor behind the last whole line that was read.
     pub fn read(
         &self,
         lines: &mut LineReader,
         visit: &mut impl FnMut(u64, Line<'_>),
-        checkpoint: &mut impl FnMut(&Self, u64) -> Flow,
+        checkpoint: &mut impl FnMut(&Self, &Position) -> Flow,
     ) -> Result<Cursor, TailError> {
-        let failed = |source| TailError::new(&self.path, self.offset, source);
+        let mut position = self.position.clone();
+        let failed = |source| TailError::new(&self.path, self.offset(), source);
         let mut file = self.file.file();
-        file.seek(SeekFrom::Start(self.offset)).map_err(failed)?;
-        let mut source = file.take(self.stat.size.saturating_sub(self.offset));
+        file.seek(SeekFrom::Start(self.offset())).map_err(failed)?;
+        let mut source = file.take(self.stat.size.saturating_sub(self.offset()));
         let mut stopped = false;
-        let mut chunk_end = |offset| {
-            let flow = checkpoint(self, offset);
+        let mut chunk_end = |position: &Position| {
+            let flow = checkpoint(self, position);
             stopped = flow.is_break();
             flow
         };
-        let end = lines.read(&mut source, self.offset, visit, &mut chunk_end).map_err(failed)?;
-        if stopped { self.cursor(end) } else { self.cursor_as_of(self.stat, end) }.map_err(failed)
+        lines.read(&mut source, &mut position, visit, &mut chunk_end).map_err(failed)?;
+        Ok(if stopped { self.cursor(&position) } else { cursor_as_of(self.stat, &position) })
     }
 
-    /// The cursor for everything before `offset`, where reading may end before the file does: the file is
+    /// The cursor for everything before `position`, where reading may end before the file does: the file is
     /// known up to there, so that it looks changed as long as there is more of it.
-    pub fn cursor(&self, offset: u64) -> io::Result<Cursor> {
-        self.cursor_as_of(FileStat { size: self.stat.size.min(offset), ..self.stat }, offset)
-    }
-
-    /// The cursor for everything before `offset` of the file as `stat` has it. The file's time is that of
-    /// before the reading: what is written meanwhile makes the file look changed, and it is looked at again.
-    fn cursor_as_of(&self, stat: FileStat, offset: u64) -> io::Result<Cursor> {
-        let length = offset.min(FINGERPRINT_BYTES);
-        Ok(Cursor {
-            stat,
-            offset,
-            head: self.fingerprint_at(0, length)?,
-            tail: self.fingerprint_at(offset - length, length)?,
-        })
-    }
-
-    fn fingerprint_at(&self, offset: u64, length: u64) -> io::Result<u64> {
-        fingerprint_of(&self.file, offset, length)
+    pub fn cursor(&self, position: &Position) -> Cursor {
+        cursor_as_of(FileStat { size: self.stat.size.min(position.offset()), ..self.stat }, position)
     }
 }
 
-/// True where the file still begins with what was read of it, as far as fingerprints tell.
-fn still_holds(file: &fs::File, stat: &FileStat, cursor: &Cursor) -> bool {
+/// The cursor for everything before `position` of the file as `stat` has it. The file's time is that of
+/// before the reading: what is written meanwhile makes the file look changed, and it is looked at again.
+fn cursor_as_of(stat: FileStat, position: &Position) -> Cursor {
+    let (head, tail) = position.fingerprints();
+    Cursor { stat, offset: position.offset(), head, tail }
+}
+
+/// Where reading goes on, if the file still begins with what was read of it, as far as fingerprints tell.
+fn still_holds(file: &fs::File, stat: &FileStat, cursor: &Cursor) -> Option<Position> {
     // Written to without growing: changed in place, where no fingerprint may lie.
     let rewritten = stat.same_file(&cursor.stat) && stat.size == cursor.stat.size && *stat != cursor.stat;
     // Another file under the name: copied over by a tool, which may have changed it anywhere.
     if rewritten || !stat.same_file(&cursor.stat) || stat.size < cursor.offset {
-        return false;
+        return None;
     }
-    let length = cursor.offset.min(FINGERPRINT_BYTES);
-    fingerprint_of(file, 0, length).is_ok_and(|head| head == cursor.head)
-        && fingerprint_of(file, cursor.offset - length, length).is_ok_and(|tail| tail == cursor.tail)
+    let length = cursor.offset.min(FINGERPRINT_BYTES as u64);
+    let head = bytes_at(file, 0, length).ok()?;
+    let tail = bytes_at(file, cursor.offset - length, length).ok()?;
+    let position = Position::new(cursor.offset, head, tail);
+    (position.fingerprints() == (cursor.head, cursor.tail)).then_some(position)
 }
 
-fn fingerprint_of(file: &fs::File, offset: u64, length: u64) -> io::Result<u64> {
+fn bytes_at(file: &fs::File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
     file.file().read_exact_at(&mut bytes, offset)?;
-    Ok(fnv1a(&bytes))
+    Ok(bytes)
 }

@@ -194,8 +194,8 @@ fn a_checkpoint_is_as_good_a_cursor_as_the_end() {
     let file = LogFile::open(&log.path(), None).unwrap();
     let mut checkpoint = None;
     let mut seen = 0;
-    let end = file.read(&mut LineReader::new(1 << 20), &mut |_, _| seen += 1, &mut |file, offset| {
-        checkpoint = Some(file.cursor(offset).unwrap());
+    let end = file.read(&mut LineReader::new(1 << 20), &mut |_, _| seen += 1, &mut |file, position| {
+        checkpoint = Some(file.cursor(position));
         Flow::Break(())
     });
     assert_eq!(end.unwrap(), checkpoint.unwrap());
@@ -203,6 +203,24 @@ fn a_checkpoint_is_as_good_a_cursor_as_the_end() {
     assert!((1..2_000).contains(&seen), "{seen} lines before the first checkpoint");
     log.known = checkpoint;
     assert_eq!(log.read(), (Start::Resume, lines(seen..2_000)));
+}
+
+#[test]
+fn a_log_that_is_rewritten_while_it_is_read_is_not_known_by_its_new_beginning() {
+    let mut log = Log::read_once();
+    log.put(&lines(0..2_000));
+    let file = LogFile::open(&log.path(), None).unwrap();
+    let mut chunks = 0;
+    let cursor = file.read(&mut LineReader::new(1 << 20), &mut |_, _| {}, &mut |_, _| {
+        chunks += 1;
+        if chunks == 1 {
+            log.put(&(line(5_000) + &lines(1..2_010)));
+        }
+        Flow::Continue(())
+    });
+    assert!(chunks > 1, "it was rewritten in the middle of reading");
+    log.known = Some(cursor.unwrap());
+    assert_eq!(log.read(), (Start::Beginning, line(5_000) + &lines(1..2_010)));
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! The one integration binary: black-box tests on the built `tallyd`, one module a subject. None but
-//! `tidy`, which reads the sources, and `fuzz_corpus`, which runs inputs through its pure parts, looks into
-//! the program.
+//! The one integration binary: black-box tests on the built `tallyd`, one module a subject. None looks into the
+//! program but `tidy`, which reads the sources, `fuzz_corpus`, which runs inputs through its pure parts, and
+//! `model`, which drives the library.
 
 #[cfg(test)]
 mod adversity;
@@ -29,6 +29,8 @@ mod limits;
 mod logs;
 #[cfg(test)]
 mod matrix;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod privacy;
 #[cfg(test)]

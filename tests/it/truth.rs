@@ -38,7 +38,7 @@ pub(crate) const MODELS: [Model; 4] = [
 pub(crate) const UNPRICED: usize = 3;
 
 /// What one line says of one response.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Said {
     pub(crate) message: String,
     pub(crate) model: usize,
@@ -61,7 +61,7 @@ pub(crate) struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, said: &Said) {
+    pub(crate) fn add(&mut self, said: &Said) {
         self.messages += 1;
         self.unpriced += u64::from(said.model == UNPRICED);
         for (kind, count) in said.tokens.iter().enumerate() {

@@ -89,6 +89,26 @@ fn a_torn_record_before_two_whole_ones_costs_only_itself() {
 }
 
 #[test]
+fn whole_records_between_torn_ones_are_all_read() {
+    let parent = "\"parentUuid\":\"p\"";
+    let [torn, one, two] = ["msg_01torn", "msg_01one", "msg_01two"].map(|id| record(parent, id, ""));
+    for length in [1, 20, 200, torn.len() - 1] {
+        let torn = &torn[..length];
+        let read_of = |line: String| {
+            let (said, notice) = read(line.as_bytes());
+            (ids(&said).join(" "), notice)
+        };
+        let both = ("msg_01one msg_01two".to_owned(), Some(Notice::TornBeforeRecord));
+        assert_eq!(read_of(format!("{torn}{one}{torn}{two}{torn}")), both, "cut at {length}");
+        assert_eq!(read_of(format!("{torn}{one}\0\0{torn}{two}")), both, "cut at {length}, padded");
+        let first = ("msg_01one".to_owned(), Some(Notice::TornBeforeRecord));
+        assert_eq!(read_of(format!("{torn}{one}{torn}")), first, "cut at {length}");
+        let nested = format!("{{\"type\":\"progress\",\"data\":{{\"message\":{one}}},\"uui");
+        assert_eq!(read_of(nested), (String::new(), Some(Notice::Torn)), "nothing begins behind it");
+    }
+}
+
+#[test]
 fn a_record_inside_a_record_that_was_cut_off_is_no_record() {
     let printed = record("\"parentUuid\":\"p\"", "msg_01printed", "");
     let result = |end: &str| {

@@ -59,8 +59,13 @@ fn read(reader: &mut LineReader, bytes: &[u8], start: u64, sizes: &[usize]) -> (
     let mut lines = Lines::new();
     let mut source = Dribble::new(bytes, sizes);
     let mut visit = |offset, line: Line<'_>| lines.push((offset, Seen::from(line)));
-    let end = reader.read(&mut source, start, &mut visit, &mut |_| Flow::Continue(())).unwrap();
-    (lines, end)
+    let mut position = Position::new(start, Vec::new(), Vec::new());
+    reader.read(&mut source, &mut position, &mut visit, &mut |_| Flow::Continue(())).unwrap();
+    let read = &bytes[..usize::try_from(position.offset() - start).unwrap()];
+    let mut expected = Position::new(start, Vec::new(), Vec::new());
+    expected.advance(read);
+    assert_eq!(position, expected, "it is known by the bytes that were read");
+    (lines, position.offset())
 }
 
 fn contains(line: &[u8], needle: &str) -> bool {
@@ -134,19 +139,20 @@ proptest! {
         sizes in prop::collection::vec(1_usize..40, 1..6),
     ) {
         let mut reader = reader(buffer_bytes, max_line_bytes);
-        let (mut lines, mut at, mut stopped) = (Lines::new(), 0, true);
+        let (mut lines, mut position, mut stopped) = (Lines::new(), Position::default(), true);
         while stopped {
             stopped = false;
-            let (from, rest) = (at, &bytes[usize::try_from(at).unwrap()..]);
-            at = reader.read(
+            let from = position.offset();
+            let rest = &bytes[usize::try_from(from).unwrap()..];
+            reader.read(
                 &mut Dribble::new(rest, &sizes),
-                at,
+                &mut position,
                 &mut |offset, line| lines.push((offset, Seen::from(line))),
                 // Stopped within its first line, it would begin there again.
-                &mut |offset| { stopped = offset > from; if stopped { Flow::Break(()) } else { Flow::Continue(()) } },
+                &mut |position| { stopped = position.offset() > from; if stopped { Flow::Break(()) } else { Flow::Continue(()) } },
             ).unwrap();
         }
-        prop_assert_eq!((lines, at), naive(&bytes, 0, max_line_bytes));
+        prop_assert_eq!((lines, position.offset()), naive(&bytes, 0, max_line_bytes));
     }
 
     #[test]
@@ -157,13 +163,13 @@ proptest! {
     ) {
         let bytes = vec![b'x'; length];
         let mut source = Dribble::new(&bytes, &[16]);
-        let mut asked = 0;
-        let end = reader(16, max_line_bytes).read(&mut source, 7, &mut |_, _| {}, &mut |offset| {
-            assert_eq!(offset, 7, "behind no line");
+        let (mut asked, mut position) = (0, Position::default());
+        reader(16, max_line_bytes).read(&mut source, &mut position, &mut |_, _| {}, &mut |position| {
+            assert_eq!(position.offset(), 0, "behind no line");
             asked += 1;
             if asked > chunks { Flow::Break(()) } else { Flow::Continue(()) }
-        });
-        prop_assert_eq!((end.unwrap(), asked), (7, chunks + 1));
+        }).unwrap();
+        prop_assert_eq!((position.offset(), asked), (0, chunks + 1));
     }
 
     #[test]
@@ -294,7 +300,9 @@ fn an_error_of_the_source_is_the_callers() {
         }
     }
     let mut reader = LineReader::new(1_000);
-    let error = reader.read(&mut Broken, 0, &mut |_, _| {}, &mut |_| Flow::Continue(())).unwrap_err();
+    let error = reader
+        .read(&mut Broken, &mut Position::default(), &mut |_, _| {}, &mut |_| Flow::Continue(()))
+        .unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     assert_eq!(read(&mut reader, b"\"usage\"\n", 0, &[usize::MAX]).1, 8, "the reader can be used again");
 }
