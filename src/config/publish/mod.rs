@@ -67,7 +67,7 @@ impl PublishSettings {
             enabled: file.enabled.unwrap_or(true),
             interval: file.interval.unwrap_or(PublishOptions::INTERVAL),
             timeout: file.timeout.unwrap_or(PublishOptions::TIMEOUT),
-            fly_app: environment.text("FLY_APP_NAME").ok().flatten(),
+            fly_app: environment.text("FLY_APP_NAME").ok().flatten().filter(|app| is_app_name(app)),
             given,
         }
     }
@@ -164,6 +164,12 @@ impl PublishSettings {
         }
         Ok(None)
     }
+}
+
+/// Lower-case letters, digits and hyphens, as Fly gives them: the name becomes part of a command that people
+/// copy, and anything else may be a key or an instruction.
+fn is_app_name(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 fn user_id(found: &Found) -> Result<UserId, PublishSettingError> {

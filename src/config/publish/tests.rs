@@ -70,6 +70,16 @@ fn an_assignment_pasted_for_the_path_of_a_key_is_not_shown() {
 }
 
 #[test]
+fn what_is_no_name_of_an_app_is_in_no_command() {
+    for app in ["sb_secret_CANARY", "eyJCANARY", "a; CANARY", "$(CANARY)", "a b"] {
+        let told = usual_but(&[("USER_ID", "me"), ("FLY_APP_NAME", app)]);
+        assert!(told.contains("help: set USER_ID=…"), "{app}: {told}");
+    }
+    let told = usual_but(&[("USER_ID", "me"), ("FLY_APP_NAME", "meter-2")]);
+    assert!(told.contains("--app meter-2"), "{told}");
+}
+
+#[test]
 fn nothing_is_published_unless_somebody_says_where() {
     assert_eq!(with(&[]), "off");
     for alone in [
