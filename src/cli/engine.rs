@@ -177,7 +177,9 @@ fn cannot_write_now(error: &anyhow::Error) -> bool {
         Some(CollectError::Ledger(ledger)) => Some(ledger),
         None => error.downcast_ref::<LedgerError>(),
     };
-    let has_ledger = !matches!(ledger, Some(LedgerError::Folder { path, .. }) if !path.is_file());
+    // A link in its place is none: it is not followed.
+    let is_file = |path: &Path| path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+    let has_ledger = !matches!(ledger, Some(LedgerError::Folder { path, .. }) if !is_file(path));
     error.is::<LockError>() || (has_ledger && ledger.is_some_and(LedgerError::is_transient))
 }
 

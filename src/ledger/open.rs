@@ -128,9 +128,16 @@ impl Drop for Ledger {
 /// Opens the database, which has to be there, whole and a ledger, or not there at all.
 pub(super) fn connect(folder: &Path, lock: &LedgerLock, now: UnixMillis) -> Result<Opened, LedgerError> {
     let path = folder.join(LEDGER_FILE);
-    let is_new = match std::fs::metadata(&path) {
+    // A mode that lets others in, as restoring a copy leaves it; a link that somebody has put there,
+    // which nothing below may follow.
+    for file in [path.clone(), with(&path, COMPANIONS[0]), with(&path, COMPANIONS[1])] {
+        place::mend(&file).map_err(|source| LedgerError::folder(&file, source))?;
+    }
+    let is_new = match path.symlink_metadata() {
         Ok(metadata) => {
             check_file(&path, &metadata)?;
+            // SQLite would open it to read only, and fail at the first write.
+            Ledger::check_writable(folder)?;
             false
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -140,10 +147,6 @@ pub(super) fn connect(folder: &Path, lock: &LedgerLock, now: UnixMillis) -> Resu
         Err(source) => return Err(LedgerError::folder(&path, source)),
     };
     let known = lock.audited().filter(|known| is_trusted(known, &path, now));
-    // A mode that lets others in, as restoring a copy leaves it; a link that somebody has put there.
-    for file in [path.clone(), with(&path, COMPANIONS[0]), with(&path, COMPANIONS[1])] {
-        place::mend(&file).map_err(|source| LedgerError::folder(&file, source))?;
-    }
     let mut connection = open_no_link(folder)?;
     prepare(&mut connection).map_err(|error| audit::as_damage(&path, error))?;
     if !is_new && known.is_none() {

@@ -115,8 +115,14 @@ impl Outbox {
 
     /// Opens it to look at what waits: it may lie where nothing can be written, and whatever would write fails.
     pub fn look(folder: &Path) -> Result<Self, LedgerError> {
-        let connection = read::open_read_only(&folder.join(LEDGER_FILE))?;
+        let path = folder.join(LEDGER_FILE);
+        let connection = match super::Ledger::check_writable(folder) {
+            // One that may write removes SQLite's companion files behind itself.
+            Ok(()) => Self::open(folder)?.connection,
+            Err(_) => read::open_read_only(&path)?,
+        };
         connection.busy_timeout(open::BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "query_only", true)?;
         schema::check_readable(&connection)?;
         Ok(Self { connection, folder: folder.to_owned() })
     }

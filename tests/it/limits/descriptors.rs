@@ -20,7 +20,7 @@ fn a_handful_of_open_files_serve_many_logs_and_publishing() {
     for (folder, file) in (0..FOLDERS).flat_map(|folder| (0..FILES).map(move |file| (folder, file))) {
         sandbox.write_log(&log(folder, file), &reply(&format!("{folder}x{file}")));
     }
-    for limit in [1024, 64, 32] {
+    for limit in [1024, 64, 40] {
         let mut launcher = Command::new("prlimit");
         launcher.args([format!("--nofile={limit}:{limit}"), "--".to_owned()]);
         let mut command = sandbox.tallyd_by(launcher, "run");
@@ -38,7 +38,8 @@ fn a_handful_of_open_files_serve_many_logs_and_publishing() {
         });
         let told = daemon.stop();
         println!("limit {limit}: {most} open files at most");
-        assert!(most <= 24, "{most} open files");
+        // The backup that is made meanwhile is opened too.
+        assert!(most <= 32, "{most} open files");
         assert_eq!(said(&told, "WARN") + said(&told, "ERROR"), 0, "{told:#?}");
     }
     assert_eq!(sandbox.responses(), FOLDERS * FILES + 18);
