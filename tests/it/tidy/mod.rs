@@ -30,8 +30,12 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 fn sources() -> Vec<Source> {
+    sources_below("src")
+}
+
+fn sources_below(folder: &str) -> Vec<Source> {
     let mut files = Vec::new();
-    rust_files(&root().join("src"), &mut files);
+    rust_files(&root().join(folder), &mut files);
     files.sort();
     let relative = |file: &Path| {
         let inside = file.strip_prefix(root()).expect("found below the root");
@@ -168,4 +172,14 @@ fn every_exit_code_is_in_the_readme() {
     assert_eq!(rules::exit_codes(&exit), [0, 5]);
     assert_eq!(rules::documented_exit_codes(&exit, "| 0 | done |\n").len(), 1);
     assert_eq!(rules::documented_exit_codes(&Source::new("src/cli/exit.rs", ""), "").len(), 1);
+}
+
+#[test]
+fn every_test_that_the_table_of_faults_names_is_there() {
+    let all: Vec<Source> = ["src", "tests/it"].into_iter().flat_map(sources_below).collect();
+    none(&rules::named_tests(&read("docs/faults.md"), &all));
+    let source = Source::new("tests/it/follow.rs", "fn a_b() {}");
+    let missing = |table: &str| rules::named_tests(table, std::slice::from_ref(&source)).len();
+    assert_eq!(missing("`follow::a_b`, `follow::`, `scripts/soak`"), 0);
+    assert_eq!(missing("`follow::a`, `follow::a_b`, `kill::a_b`"), 2);
 }

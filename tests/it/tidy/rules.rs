@@ -291,3 +291,22 @@ pub(super) fn exit_codes(exit: &Source) -> Vec<u8> {
     codes.dedup();
     codes
 }
+
+/// Tests that the table of faults names and that are not in these sources; a `*` or a whole module names no test.
+pub(super) fn named_tests(table: &str, sources: &[Source]) -> Vec<String> {
+    let named =
+        table.split('`').skip(1).step_by(2).filter(|name| name.contains("::") && !name.ends_with("::"));
+    let is_there = |name: &str| {
+        let (module, test) = name.rsplit_once("::").unwrap_or_default();
+        let file = module.replace("::", "/");
+        let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let declared = format!("fn {test}(");
+        sources.iter().any(|source| {
+            let path = source.path.trim_end_matches(".rs").trim_end_matches("/mod");
+            let is_its_file = path.ends_with(&format!("/{file}"))
+                || (module.ends_with("::tests") && path.ends_with(&format!("/{folder}")));
+            is_its_file && source.text.contains(&declared)
+        })
+    };
+    named.filter(|name| !is_there(name)).map(|name| format!("docs/faults.md: no test `{name}`")).collect()
+}
