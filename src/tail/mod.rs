@@ -9,6 +9,7 @@ mod cursor;
 mod lines;
 mod position;
 mod reader;
+mod steady;
 #[cfg(test)]
 mod tests;
 

@@ -27,6 +27,11 @@ impl Position {
         self.offset
     }
 
+    /// The last bytes before the place.
+    pub(super) fn tail(&self) -> &[u8] {
+        &self.tail
+    }
+
     /// Fingerprints of the first and of the last bytes before the place.
     pub(super) fn fingerprints(&self) -> (u64, u64) {
         (fnv1a(&self.head), fnv1a(&self.tail))

@@ -3,10 +3,11 @@
 use super::cursor::file_stat;
 use super::lines::Flow;
 use super::position::{FINGERPRINT_BYTES, Position};
+use super::steady::Steady;
 use super::{Line, LineReader, TailError};
 use crate::domain::{Cursor, FileStat};
 use fs_err as fs;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -83,7 +84,8 @@ impl LogFile {
     /// Reads to where the file ended when it was opened: a file that grows as fast as it is read holds up no
     /// other, and one whose size is nothing, as in `/proc`, is not read at all. `visit` gets each
     /// line that may matter; `checkpoint` gets, after each chunk, this file and the position behind the last
-    /// whole line, and may end the reading there. Returns the cursor behind the last whole line that was read.
+    /// whole line, and may end the reading there. So does somebody who writes the file anew meanwhile: no line is
+    /// half of one version and half of another. Returns the cursor behind the last whole line that was read.
     pub fn read(
         &self,
         lines: &mut LineReader,
@@ -92,9 +94,8 @@ impl LogFile {
     ) -> Result<Cursor, TailError> {
         let mut position = self.position.clone();
         let failed = |source| TailError::new(&self.path, self.offset(), source);
-        let mut file = self.file.file();
-        file.seek(SeekFrom::Start(self.offset())).map_err(failed)?;
-        let mut source = file.take(self.stat.size.saturating_sub(self.offset()));
+        let before = position.tail().to_vec();
+        let mut source = Steady::new(self.file.file(), self.offset(), self.stat.size, before);
         let mut stopped = false;
         let mut chunk_end = |position: &Position| {
             let flow = checkpoint(self, position);
@@ -102,7 +103,8 @@ impl LogFile {
             flow
         };
         lines.read(&mut source, &mut position, visit, &mut chunk_end).map_err(failed)?;
-        Ok(if stopped { self.cursor(&position) } else { cursor_as_of(self.stat, &position) })
+        let is_whole = !stopped && !source.is_rewritten();
+        Ok(if is_whole { cursor_as_of(self.stat, &position) } else { self.cursor(&position) })
     }
 
     /// The cursor for everything before `position`, where reading may end before the file does: the file is

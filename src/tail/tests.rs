@@ -224,6 +224,35 @@ fn a_log_that_is_rewritten_while_it_is_read_is_not_known_by_its_new_beginning() 
 }
 
 #[test]
+fn no_line_is_half_of_one_version_and_half_of_another() {
+    let mut log = Log::read_once();
+    let version = |letter: &str| lines(0..2_000).replace('0', letter);
+    log.put(&version("0"));
+    let file = LogFile::open(&log.path(), None).unwrap();
+    let (mut seen, mut chunks) = (Vec::new(), 0);
+    let cursor = file.read(
+        &mut LineReader::new(1 << 20),
+        &mut |_, read| {
+            if let Line::Whole(bytes) = read {
+                seen.push(String::from_utf8(bytes.to_vec()).unwrap());
+            }
+        },
+        &mut |_, _| {
+            chunks += 1;
+            if chunks == 1 {
+                log.put(&version("x"));
+            }
+            Flow::Continue(())
+        },
+    );
+    assert!(seen.len() > 100 && seen.len() < 2_000, "rewritten in the middle of reading: {}", seen.len());
+    let old = version("0");
+    assert!(seen.iter().zip(old.lines()).all(|(seen, old)| seen == old), "a line of two versions");
+    log.known = Some(cursor.unwrap());
+    assert_eq!(log.read(), (Start::Beginning, version("x")));
+}
+
+#[test]
 fn what_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.jsonl");
