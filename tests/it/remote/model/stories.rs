@@ -105,6 +105,22 @@ fn a_ledger_that_is_lost_does_not_know_where_it_had_offered_a_message() {
     happens(&story, "a message in two places");
 }
 
+/// Two ledgers have the same totals of a session, with a message in its midst on different days. The server
+/// has one of the two whole, and nobody takes it for damaged.
+#[test]
+fn two_ledgers_that_have_a_message_on_different_days_find_nothing_damaged() {
+    let at = |message, day| Line { day, ..line(message, 1) };
+    let story = [
+        write(&[at(1, 2), at(0, 0), at(7, 1)]),
+        send(),
+        write(&[at(7, 0)]),
+        Action::Add,
+        Action::Verify(1),
+        Action::Verify(0),
+    ];
+    happens(&story, "a server ahead");
+}
+
 #[test]
 fn what_was_refused_for_what_is_in_it_is_not_sent_again_by_a_new_process() {
     let story = |refused| [write(&[line(0, 0), refused]), send(), Action::Restart(0), send()];

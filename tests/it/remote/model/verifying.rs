@@ -75,6 +75,9 @@ impl World {
         if expected.refilled > 0 {
             self.meet("a server refilled");
         }
+        if expected.ahead > 0 {
+            self.meet("a server ahead");
+        }
         Ok(())
     }
 }
