@@ -89,7 +89,11 @@ impl Publisher {
                 return Err(obstacle);
             }
         }
-        Ok(self.compare().await?.settled(&first, is_refilled))
+        let mut second = self.compare().await?;
+        if is_refilled {
+            second.miss(self.outbox.parked()?.into_iter().map(|parked| parked.session));
+        }
+        Ok(second.settled(&first, is_refilled))
     }
 
     async fn compare(&mut self) -> Result<Findings, Obstacle> {
@@ -169,6 +173,12 @@ impl Findings {
     /// Nothing that another look, or sending, could change.
     fn is_clean(&self) -> bool {
         self.behind.is_empty() && self.tied.is_empty() && self.damaged.is_empty() && self.days.is_empty()
+    }
+
+    /// These were not taken when they were sent, if they were: that the server prefers what it has is not
+    /// known.
+    fn miss(&mut self, refused: impl Iterator<Item = String>) {
+        self.behind.extend(refused.filter_map(|session| self.tied.take(&session)));
     }
 
     /// What is so after a second look, the first one's findings being at hand.
