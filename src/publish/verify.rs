@@ -89,7 +89,11 @@ impl Publisher {
                 return Err(obstacle);
             }
         }
-        Ok(self.compare().await?.settled(&first, is_refilled))
+        let mut second = self.compare().await?;
+        if is_refilled {
+            second.miss(self.outbox.parked()?.into_iter().map(|parked| parked.session));
+        }
+        Ok(second.settled(&first, is_refilled))
     }
 
     async fn compare(&mut self) -> Result<Findings, Obstacle> {
@@ -171,6 +175,12 @@ impl Findings {
         self.behind.is_empty() && self.tied.is_empty() && self.damaged.is_empty() && self.days.is_empty()
     }
 
+    /// These were not taken when they were sent, if they were: that the server prefers what it has is not
+    /// known.
+    fn miss(&mut self, refused: impl Iterator<Item = String>) {
+        self.behind.extend(refused.filter_map(|session| self.tied.take(&session)));
+    }
+
     /// What is so after a second look, the first one's findings being at hand.
     fn settled(&self, first: &Self, is_refilled: bool) -> Verified {
         let wanted: BTreeSet<&String> = first.behind.union(&first.tied).collect();
@@ -202,7 +212,8 @@ pub(super) fn standing(ours: &SessionValue, revision: Revision, theirs: &Stored)
     match order {
         Ordering::Greater => Standing::Behind,
         _ if is_same_row && stored.cells == ours.cells => Standing::Equal,
-        _ if is_same_row || !stored.adds_up() => Standing::Damaged,
+        // One that adds up may be another ledger's, which was told of a response on another day.
+        _ if !stored.adds_up() => Standing::Damaged,
         Ordering::Less => Standing::Ahead,
         Ordering::Equal => Standing::Tied,
     }
@@ -230,9 +241,21 @@ mod tests {
         assert_eq!(stands(&stored(revision, dearer.clone())), Standing::Tied);
         dearer.cells[0].totals.cost.0 += 1;
         assert_eq!(stands(&stored(revision, dearer)), Standing::Damaged, "it does not add up");
-        let mut moved = ours.clone();
-        moved.cells.pop();
-        assert_eq!(stands(&stored(revision, moved)), Standing::Damaged, "the row is the same");
+        let mut short = ours.clone();
+        short.cells.pop();
+        assert_eq!(stands(&stored(revision, short)), Standing::Damaged, "the row is the same");
+    }
+
+    /// Two ledgers may each have frozen a response on another day, in the midst of the same others.
+    #[test]
+    fn the_same_totals_on_another_day_are_another_value_and_no_damage() {
+        let revision = Revision::new(1, 2, 0);
+        let ours = value("s-1", 10);
+        let mut theirs = ours.clone();
+        let moved = theirs.cells.last_mut().expect("a cell");
+        moved.day = moved.day.succ_opt().expect("a day");
+        let theirs = Stored { revision: revision.number(), value: theirs };
+        assert_eq!(standing(&ours, revision, &theirs), Standing::Tied);
     }
 
     #[test]

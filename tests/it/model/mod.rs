@@ -29,7 +29,7 @@ const CASES: u32 = 300;
 const MANY_CASES: u32 = 5_000;
 
 fn cases() -> u32 {
-    let given = std::env::var("TALLYD_MODEL_CASES").ok().and_then(|text| text.parse().ok());
+    let given = std::env::var("TALLYD_LOG_STORIES").ok().and_then(|text| text.parse().ok());
     let is_long = std::env::var_os("TALLYD_LONG").is_some();
     given.unwrap_or(if is_long { MANY_CASES } else { CASES })
 }

@@ -80,7 +80,7 @@ fn config(cases: u32) -> Config {
 
 /// How many stories of chance are told.
 fn cases() -> u32 {
-    let given = std::env::var("TALLYD_MODEL_CASES").ok();
+    let given = std::env::var("TALLYD_PUBLISH_STORIES").ok();
     let given = given.map(|text| text.parse().expect("a number of cases"));
     given.unwrap_or(if std::env::var_os("TALLYD_LONG").is_some() { 1_000 } else { 40 })
 }

@@ -105,6 +105,34 @@ fn a_ledger_that_is_lost_does_not_know_where_it_had_offered_a_message() {
     happens(&story, "a message in two places");
 }
 
+/// Two ledgers have the same totals of a session, with a message in its midst on different days: the first
+/// has sent its value, the second begins, and its value is the one that the server prefers.
+fn two_ledgers_with_a_message_on_different_days() -> Vec<Action> {
+    let at = |message, day| Line { day, ..line(message, 1) };
+    vec![write(&[at(1, 2), at(0, 0), at(7, 1)]), send(), write(&[at(7, 0)]), Action::Add]
+}
+
+#[test]
+fn two_ledgers_that_have_a_message_on_different_days_find_nothing_damaged() {
+    let mut story = two_ledgers_with_a_message_on_different_days();
+    story.extend([Action::Verify(1), Action::Verify(0)]);
+    happens(&story, "a server ahead");
+}
+
+/// It was never taken: nobody knows yet which of the two the server prefers. Once it is the one that is
+/// sent, once the one that is there.
+#[test]
+fn what_seemed_to_be_refused_is_missing_though_the_server_has_as_much_of_it() {
+    let refused = Some(Trouble::Answer { number: 0, done: false });
+    let refused = |by| Action::Send(Send { calls: vec![refused], ..Send::plainly(by) });
+    let mut story = two_ledgers_with_a_message_on_different_days();
+    story.extend([refused(1), Action::Verify(1), Action::Wait, Action::Verify(1)]);
+    happens(&story, "a server refilled");
+    story.extend([Action::Raise(1), Action::Send(Send::plainly(1)), Action::Raise(0), refused(0)]);
+    story.extend([Action::Verify(0), Action::Wait, Action::Verify(0)]);
+    happens(&story, "a server ahead");
+}
+
 #[test]
 fn what_was_refused_for_what_is_in_it_is_not_sent_again_by_a_new_process() {
     let story = |refused| [write(&[line(0, 0), refused]), send(), Action::Restart(0), send()];

@@ -47,8 +47,23 @@ impl World {
         container.counted.sessions().into_iter().filter(lacks).collect()
     }
 
+    /// The server has another value of which the digest alone says whether it is the greater one. Of what was
+    /// not taken tallyd does not know that.
+    fn is_tied(&self, by: usize, session: u8) -> bool {
+        let container = &self.containers[by];
+        let ours = container.counted.value(session, container.revision).map(|value| value.rank());
+        let theirs = self.server.best(container.user, session).map(Value::rank);
+        ours.zip(theirs).is_some_and(|(ours, theirs)| {
+            let is_same = (ours.0, ours.1, ours.2, ours.3, ours.4)
+                == (theirs.0, theirs.1, theirs.2, theirs.3, theirs.4);
+            container.counted.is_own(session) && is_same && ours != theirs
+        })
+    }
+
     fn check_verified(&mut self, by: usize, verified: &Verified, lacking: &BTreeSet<u8>) -> Outcome {
-        let (container, still) = (&self.containers[by], self.lacking(by));
+        let parked = waiting(&self.containers[by].state);
+        let (container, mut still) = (&self.containers[by], self.lacking(by));
+        still.extend(parked.keys().filter(|session| self.is_tied(by, **session)));
         let counted = &container.counted;
         let own: BTreeSet<u8> =
             counted.sessions().into_iter().filter(|session| counted.is_own(*session)).collect();
@@ -68,12 +83,14 @@ impl World {
             unknown: theirs.filter(|(session, _)| !own.contains(session)).count(),
             damaged_days: Vec::new(),
         };
-        let parked = waiting(&container.state);
         if *verified != expected || !still.iter().all(|session| parked.contains_key(session)) {
             return Err(format!("verified {verified:?}, expected {expected:?}, {still:?} of {parked:?}"));
         }
         if expected.refilled > 0 {
             self.meet("a server refilled");
+        }
+        if expected.ahead > 0 {
+            self.meet("a server ahead");
         }
         Ok(())
     }
