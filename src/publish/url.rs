@@ -42,7 +42,7 @@ pub fn project_url(text: &str) -> Result<String, UrlProblem> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(UrlProblem::Credentials);
     }
-    let host = url.host_str().filter(|host| !host.is_empty()).ok_or(UrlProblem::NoUrl)?;
+    let host = url.host_str().filter(|host| !host.is_empty() && !is_key(host)).ok_or(UrlProblem::NoUrl)?;
     match url.scheme() {
         "https" => {}
         "http" if is_loopback(host) => {}
@@ -62,6 +62,13 @@ pub fn project_url(text: &str) -> Result<String, UrlProblem> {
 fn without_key(part: &str) -> String {
     let may_be = ["sb_", "sbp_", "eyj"].iter().any(|start| part.to_ascii_lowercase().contains(start));
     if may_be { "…".to_owned() } else { part.to_owned() }
+}
+
+/// A key behind `https://`: it would be shown as the project, and asked for in the network's name service.
+/// Hosts of projects have no underscore; the parts of a JWT begin alike.
+fn is_key(host: &str) -> bool {
+    let of_jwt = host.split('.').filter(|label| label.starts_with("eyj")).count();
+    host.split('.').any(|label| label.starts_with("sb_") || label.starts_with("sbp_")) || of_jwt > 1
 }
 
 /// Whether an origin of [`project_url`] goes over the network without TLS, which is only so on loopback.
@@ -133,6 +140,9 @@ mod tests {
             "https://x/rest/v1/eyJhbGci.CANARY",
             "http://sb_secret_CANARY",
             "eyJhbGci.CANARY://x",
+            "https://sb_secret_CANARY",
+            "https://sbp_CANARY.supabase.co",
+            "https://eyJhbGci.eyJCANARY.x",
         ] {
             let problem = project_url(text).unwrap_err();
             let shown = format!("{problem} {problem:?}").to_uppercase();
