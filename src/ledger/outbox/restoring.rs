@@ -92,9 +92,13 @@ fn wanted(sql: &Connection) -> Result<Option<Wanted>, LedgerError> {
 }
 
 /// A ledger that was never published before, and perhaps took the place of one that was: what it is about to
-/// send may be less than what the server has, and replace it by newer rules.
+/// send may be less than what the server has, and replace it by newer rules. One that has something of the server
+/// has read it already.
 pub(super) fn want_counted(sql: &Connection) -> Result<(), LedgerError> {
-    if is_wanted(sql)? { Ok(()) } else { meta::set(sql, meta::RESTORE_WANTED, Some(COUNTED)) }
+    if is_wanted(sql)? || restored::sessions(sql)? > 0 {
+        return Ok(());
+    }
+    meta::set(sql, meta::RESTORE_WANTED, Some(COUNTED))
 }
 
 impl Outbox {

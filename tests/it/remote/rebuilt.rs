@@ -82,6 +82,9 @@ fn what_the_server_gives_back_is_missing_no_more() {
     let wrong = "UPDATE cell SET output = output + 1 WHERE quarter = (SELECT min(quarter) FROM cell)";
     ledger.execute(wrong, []).expect("a ledger can be damaged");
     drop(ledger);
+    // It may be the same tick of the file system's clock as the last orderly end.
+    let file = fs::File::options().write(true).open(self::ledger(&scene)).expect("a file opens");
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH).expect("a time can be set");
     let told = text(&scene.sandbox.tallyd("scan").output().expect("tallyd runs").stderr);
     assert!(told.contains("in no log any more"), "{told}");
     let row = damage_row(&scene);
@@ -91,8 +94,7 @@ fn what_the_server_gives_back_is_missing_no_more() {
     let mut as_stranger = scene.tallyd("publish");
     publishing(&mut as_stranger, &scene.gateway.url(), &scene.database.new_user());
     assert!(fail(&mut as_stranger, 13).contains("the ledger belongs to user"));
-    let told = text(&scene.tallyd("publish --wait").output().expect("tallyd runs").stderr);
-    assert!(told.contains("whole again"), "{told}");
+    succeed(&mut scene.tallyd("publish --wait"));
     scene.assert_whole();
     assert_eq!((scene.rows(), scene.is_wanted()), (rows, false));
     let row = damage_row(&scene);
@@ -148,7 +150,7 @@ fn a_reader_beside_a_killed_rebuild_is_told_and_never_shown_less() {
     spoil(&scene);
     succeed(&mut scene.tallyd("scan"));
     let database = rusqlite::Connection::open(ledger(&scene)).expect("it opens");
-    let unread = "DELETE FROM meta WHERE key = 'rebuilt_lost'; DELETE FROM response; DELETE FROM cell; \
+    let unread = "PRAGMA foreign_keys = OFF; DELETE FROM meta WHERE key = 'rebuilt_lost'; DELETE FROM response; DELETE FROM cell; \
         DELETE FROM part; DELETE FROM alias; DELETE FROM file; DELETE FROM sighting";
     database.execute_batch(unread).expect("a state can be made");
     drop(database);
