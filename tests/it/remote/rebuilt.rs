@@ -108,7 +108,7 @@ fn a_ledger_that_was_deleted_lowers_nothing_that_the_server_has() {
     let others = scene.database.new_user();
     let own = scene.sandbox.path("prices.toml");
     let rates = ["input", "output", "cache_write_5m", "cache_write_1h", "cache_read"];
-    let rates: String = rates.iter().map(|rate| format!("{rate} = \"1\"\n")).collect();
+    let rates = rates.map(|rate| format!("{rate} = \"1\"\n")).concat();
     let prices = format!("version = 20261122\n[[models]]\nid = \"mine\"\nsource = \"a test\"\n{rates}");
     fs::write(&own, prices).expect("prices can be written");
     let with_prices = |line: &str| -> Command {
