@@ -199,6 +199,10 @@ fn ledger_verdict(error: &LedgerError) -> (ExitCode, Option<String>) {
         LedgerError::Damaged { .. } | LedgerError::Sqlite(_) => {
             (ExitCode::Ledger, error.is_damaged().then(|| MENDING.to_owned()))
         }
+        LedgerError::Unread { .. } => {
+            let help = "a running tallyd reads them now; where none runs, `tallyd scan` does";
+            (ExitCode::Ledger, Some(help.to_owned()))
+        }
         LedgerError::Unmendable { folder, .. } => {
             let help = format!(
                 "see that {} can be written and that its disk is sound; nothing was thrown away: the damaged \

@@ -2,13 +2,14 @@
 //!
 //! Owns: the questions that show damage: SQLite's own check of pages, records and indexes; the tables and
 //! columns that this version makes; the cells, which have to be what the responses and the calls inside them
-//! add up to. A byte that flips inside a record shows in the last. Reads one snapshot, writes nothing. Cannot
-//! see what is nowhere said twice: a working folder, the place of a line. Fails with [`LedgerError::Damaged`],
-//! which names what was found, and where the ledger cannot be read at all just now, as reading does.
+//! add up to, and the digests of what was read from the server. A byte that flips inside a record shows in the
+//! last two. Reads one snapshot, writes nothing. Cannot see what is nowhere said twice: a working folder, the
+//! place of a line. Fails with [`LedgerError::Damaged`], which names what was found, and where the ledger cannot
+//! be read at all just now, as reading does.
 
 use super::cells::join_cost;
 use super::row::flag;
-use super::{LedgerError, schema, sql_code, sql_words};
+use super::{LedgerError, restored, schema, sql_code, sql_words};
 use crate::domain::UnixMillis;
 use rusqlite::{Connection, OpenFlags, Row as SqlRow};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -109,7 +110,11 @@ fn audit(sql: &Connection) -> Result<(), Finding> {
     types(sql)?;
     sums(sql)?;
     aliases(sql)?;
-    stamps(sql)
+    stamps(sql)?;
+    match restored::defect(sql)? {
+        Some(defect) => Err(Finding::Damage(defect)),
+        None => Ok(()),
+    }
 }
 
 /// Pages, the order of keys, and that indexes say what tables do.

@@ -30,11 +30,13 @@ pub(super) const REBUILT_AT: &str = "rebuilt_at";
 pub(super) const REBUILT_FROM: &str = "rebuilt_from";
 /// How often it was.
 pub(super) const REBUILDS: &str = "rebuilds";
-/// The damaged file that is still to be compared with, once the logs have been read.
+/// The damaged file that is still to be compared with: once the logs have been read, and for as long as it had
+/// something that is missing.
 pub(super) const REBUILT_BESIDE: &str = "rebuilt_beside";
 /// What came of comparing: sessions, responses, and 1 where all of the damaged file could be read.
 pub(super) const REBUILT_LOST: &str = "rebuilt_lost";
-/// There may be usage that no log has and the server does: `1` until that was looked for there.
+/// There may be usage that no log has and the server does: until that was looked for there, `1`, or `counted`
+/// where only sessions that the ledger has are to be looked for.
 pub(super) const RESTORE_WANTED: &str = "restore_wanted";
 
 /// A value; `None` where there is none.

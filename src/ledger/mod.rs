@@ -14,6 +14,7 @@ mod cells;
 mod files;
 mod ingest;
 mod lock;
+mod losses;
 mod meta;
 mod names;
 mod open;
@@ -34,14 +35,15 @@ mod write;
 pub use backup::{Backup, BackupStop};
 pub use ingest::{Change, FileUpdate, IngestSummary, SeenAccount, SeenFault, SeenLine};
 pub use lock::{Activity, Holder, LedgerLock, LockError};
+pub use losses::Losses;
 pub use open::Ledger;
 pub use outbox::{
     Acknowledged, Adopted, Backlog, Begun, Found, NotedRefusal, Offer, Offered, Outbox, Parked, PublishNote,
-    Reassign, Restorable, Restoration, Waiting,
+    Reassign, Restorable, Restoration, Waiting, Wanted,
 };
 pub use quarantine::{Quarantined, quarantined};
 pub use read::{LedgerReader, ResponseRecord, RestoredRecord, SightingRecord};
-pub use rebuild::{Losses, RebuildNote, Rebuilt, RebuiltFrom};
+pub use rebuild::{RebuildNote, Rebuilt, RebuiltFrom};
 pub use schema::SCHEMA_VERSION;
 
 use crate::domain::{Cost, ModelName, UnixMillis, Usage};
@@ -113,6 +115,14 @@ pub enum LedgerError {
         folder: PathBuf,
         /// What is in the way, in one line.
         why: String,
+    },
+    /// It was made anew after damage, and the logs have not been read since.
+    #[error(
+        "the ledger in {folder} was damaged and is being made anew: the logs have not been read to their end"
+    )]
+    Unread {
+        /// The state folder.
+        folder: PathBuf,
     },
     /// The state folder or a file in it cannot be made or read.
     #[error("{path} cannot be made or opened")]

@@ -140,10 +140,7 @@ pub(super) fn connect(folder: &Path, lock: &LedgerLock, now: UnixMillis) -> Resu
             Ledger::check_writable(folder)?;
             false
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make(&path)?;
-            true
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(&path)?,
         Err(source) => return Err(LedgerError::folder(&path, source)),
     };
     let known = lock.audited().filter(|known| is_trusted(known, &path, now));
@@ -180,18 +177,19 @@ fn check_file(path: &Path, metadata: &Metadata) -> Result<(), LedgerError> {
     if metadata.len() == 0 { Err(LedgerError::damaged(path, "it is empty")) } else { Ok(()) }
 }
 
-/// The ledger that was being made when a former process ended, else a new one. A write-ahead log without its
+/// The ledger that was being made when a former process ended, else a new one; `true` for that. A write-ahead log without its
 /// database is damage: SQLite would write it into whatever comes in its place.
-fn make(path: &Path) -> Result<(), LedgerError> {
+fn make(path: &Path) -> Result<bool, LedgerError> {
+    if rebuild::finish(path)? {
+        return Ok(false);
+    }
     if std::fs::metadata(with(path, COMPANIONS[0])).is_ok_and(|log| log.len() > 0) {
         return Err(LedgerError::damaged(path, "it is gone, and its write-ahead log is there"));
     }
-    if rebuild::finish(path)? {
-        return Ok(());
-    }
     let new = with(path, ".new");
     write_new(&new, |_| Ok(()))?;
-    put_in_place(&new, path)
+    put_in_place(&new, path)?;
+    Ok(true)
 }
 
 /// Writes a database with a ledger's tables and nothing in them but what `more` writes.

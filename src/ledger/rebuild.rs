@@ -4,18 +4,17 @@
 //! passes the audit and belongs to the same owner, else empty; it is finished under another name; the damaged
 //! files are put aside; it is renamed. A crash anywhere leaves either the damaged ledger, or the finished one
 //! to be renamed at the next start. Where reading goes on is what the new ledger says, so that the next look
-//! at all logs brings in what it lacks. Then it is compared with what can still be read of the damaged one:
-//! what no log has any more is told of, not passed over. Refuses to throw anything away. Fails with
-//! [`LedgerError::Unmendable`], and as writing does.
+//! at all logs brings in what it lacks; what is still missing then is found by `losses`. Refuses to throw
+//! anything away. Fails with [`LedgerError::Unmendable`], and as writing does.
 
 use super::backup::{self, make_private};
+use super::losses::{self, Losses};
 use super::open::{connect, put_in_place, write_new};
 use super::outbox::heritage::{Heritage, offer_again, owner_of};
-use super::quarantine::{self, quarantined, with};
+use super::quarantine::{self, COMPANIONS, quarantined, with};
 use super::{LEDGER_FILE, Ledger, LedgerError, LedgerLock, LedgerReader, audit, meta, schema};
 use crate::domain::UnixMillis;
-use rusqlite::{Connection, Row};
-use std::collections::HashMap;
+use rusqlite::Connection;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -53,17 +52,6 @@ pub struct Rebuilt {
     pub from: RebuiltFrom,
     /// Why the backup that was there was not used.
     pub unusable: Option<String>,
-}
-
-/// What the damaged ledger had and the new one has not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Losses {
-    /// Sessions that lack responses.
-    pub sessions: u64,
-    /// How many responses.
-    pub responses: u64,
-    /// All of the damaged ledger could be read: there are no further ones.
-    pub is_all: bool,
 }
 
 /// What a ledger knows of its having been made anew.
@@ -112,19 +100,6 @@ impl Ledger {
         self.reopened(connect(&folder, &self.lock, now)?);
         Ok(rebuilt)
     }
-
-    /// Compares with the damaged ledger that this one took the place of. To be called when all logs have been
-    /// read; says something the first time only.
-    pub fn settle_rebuild(&mut self) -> Result<Option<Losses>, LedgerError> {
-        let Some(name) = meta::text(&self.connection, meta::REBUILT_BESIDE)? else { return Ok(None) };
-        let losses = compare(&self.connection, &self.folder().join(name))?;
-        let Losses { sessions, responses, is_all } = losses;
-        let sql = self.connection.transaction()?;
-        meta::set(&sql, meta::REBUILT_LOST, Some(&format!("{sessions} {responses} {}", u8::from(is_all))))?;
-        meta::set(&sql, meta::REBUILT_BESIDE, None)?;
-        sql.commit()?;
-        Ok(Some(losses))
-    }
 }
 
 impl LedgerReader {
@@ -134,6 +109,18 @@ impl LedgerReader {
         audit::snapshot_of(&self.connection, Path::new(&path))
     }
 
+    /// Fails with [`LedgerError::Unread`] where the ledger was made anew, and the logs have not been read since: what
+    /// it says is less than it will.
+    pub fn check_read(&self) -> Result<(), LedgerError> {
+        match self.rebuilt()? {
+            Some(RebuildNote { losses: None, .. }) => {
+                let path = Path::new(self.connection.path().unwrap_or_default());
+                Err(LedgerError::Unread { folder: path.parent().unwrap_or(path).to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// When and how the ledger was made anew, if it ever was.
     pub fn rebuilt(&self) -> Result<Option<RebuildNote>, LedgerError> {
         let sql = &self.connection;
@@ -141,16 +128,9 @@ impl LedgerReader {
         let from = meta::text(sql, meta::REBUILT_FROM)?;
         let from = if from.as_deref() == Some("backup") { RebuiltFrom::Backup } else { RebuiltFrom::Logs };
         let count = meta::number(sql, meta::REBUILDS)?.and_then(|count| u64::try_from(count).ok());
-        let losses = meta::text(sql, meta::REBUILT_LOST)?.and_then(|text| parse_losses(&text));
+        let losses = losses::noted(sql)?;
         Ok(Some(RebuildNote { at: UnixMillis(at), from, count: count.unwrap_or(1), losses }))
     }
-}
-
-fn parse_losses(text: &str) -> Option<Losses> {
-    let mut words = text.split(' ');
-    let mut number = || words.next()?.parse().ok();
-    let (sessions, responses) = (number()?, number()?);
-    Some(Losses { sessions, responses, is_all: number()? == 1 })
 }
 
 /// The error of a ledger that is damaged at start and cannot be made anew.
@@ -172,21 +152,30 @@ pub(super) fn finished(path: &Path) -> PathBuf {
     with(path, ".rebuilt")
 }
 
-/// Puts the ledger in place that a former process had finished; `false` where there is none.
+/// Puts the ledger in place that a former process had finished, and what it had left of the damaged one beside
+/// the rest of that; `false` where there is none, or nothing says where that is. It is still to be audited.
 pub(super) fn finish(path: &Path) -> Result<bool, LedgerError> {
     let finished = finished(path);
     if !finished.exists() {
         return Ok(false);
+    }
+    // Closed before the file is opened otherwise.
+    let beside = audit::read_only(&finished).and_then(|sql| meta::text(&sql, meta::REBUILT_BESIDE));
+    let beside = beside.ok().flatten().unwrap_or_default();
+    match Path::new(&beside).file_name() {
+        Some(name) => quarantine::put_aside(path, &path.with_file_name(name))?,
+        None if with(path, COMPANIONS[0]).exists() => return Ok(false),
+        None => {}
     }
     put_in_place(&finished, path)?;
     Ok(true)
 }
 
 /// Makes the new ledger, all but its name.
-fn prepare(path: &Path, found: &LedgerError, now: UnixMillis) -> Result<Rebuilt, LedgerError> {
+pub(super) fn prepare(path: &Path, found: &LedgerError, now: UnixMillis) -> Result<Rebuilt, LedgerError> {
     let folder = path.parent().unwrap_or(path);
     let put_aside = quarantine::name(folder, now)?;
-    let heritage = audit::read_only(path).map(|sql| Heritage::read(&sql)).unwrap_or_default();
+    let heritage = heritage(path, folder);
     let new = with(path, ".new");
     let note = |sql: &Connection, from| note(sql, from, now, &put_aside);
     let (from, unusable) = match from_backup(folder, &new, &heritage, &note)? {
@@ -204,6 +193,14 @@ fn prepare(path: &Path, found: &LedgerError, now: UnixMillis) -> Result<Rebuilt,
     }
     put_in_place(&new, &finished(path))?;
     Ok(Rebuilt { found: found.to_string(), put_aside, from, unusable })
+}
+
+/// Of the damaged ledger, or of its backup where it says nothing of an owner any more: the backup may be damaged,
+/// too, and still say that.
+fn heritage(path: &Path, folder: &Path) -> Heritage {
+    let read = |path: &Path| audit::read_only(path).map(|sql| Heritage::read(&sql)).unwrap_or_default();
+    let heritage = read(path);
+    if heritage.owner().is_some() { heritage } else { read(&backup::place(folder)) }
 }
 
 /// Writes down what became of the ledger.
@@ -293,78 +290,12 @@ fn adopt(
     {
         return Ok(Some(format!("it belongs to {owner}, the ledger to {former}")));
     }
+    if owner.is_none() {
+        // It was made before anything was acknowledged.
+        former.hand_on(&sql)?;
+    }
     offer_again(&sql)?;
     note(&sql, RebuiltFrom::Backup)?;
     sql.commit()?;
     Ok(None)
-}
-
-/// What can be read of `damaged`, and is not in the ledger.
-fn compare(ledger: &Connection, damaged: &Path) -> Result<Losses, LedgerError> {
-    let by_name = |sessions: &HashMap<i64, String>, counts: HashMap<i64, u64>| {
-        let mut named: HashMap<String, u64> = HashMap::new();
-        for (session, count) in counts {
-            let name = sessions.get(&session).cloned().unwrap_or_default();
-            *named.entry(name).or_default() += count;
-        }
-        named
-    };
-    let Ok(former) = audit::read_only(damaged) else { return Ok(Losses::default()) };
-    let (sessions, has_names) = sessions(&former);
-    let (responses, has_responses) = counts(&former, "SELECT session, 1 FROM response");
-    let (cells, has_cells) = counts(&former, "SELECT session, messages FROM cell");
-    let mut before = by_name(&sessions, responses);
-    for (name, count) in by_name(&sessions, cells) {
-        let known = before.entry(name).or_default();
-        *known = count.max(*known);
-    }
-    let (names, has_all_names) = self::sessions(ledger);
-    let (counted, has_all) = counts(ledger, "SELECT session, 1 FROM response");
-    if !(has_all_names && has_all) {
-        let path = Path::new(ledger.path().unwrap_or_default());
-        return Err(LedgerError::damaged(path, "its responses cannot be counted"));
-    }
-    let now = by_name(&names, counted);
-    let mut losses = Losses { is_all: has_names && (has_responses || has_cells), ..Losses::default() };
-    for (name, count) in before {
-        let lost = count.saturating_sub(now.get(&name).copied().unwrap_or(0));
-        losses.sessions += u64::from(lost > 0);
-        losses.responses = losses.responses.saturating_add(lost);
-    }
-    Ok(losses)
-}
-
-/// Names of sessions, and whether these are all.
-fn sessions(sql: &Connection) -> (HashMap<i64, String>, bool) {
-    let mut names = HashMap::new();
-    let is_all = each(sql, "SELECT id, name FROM session", |row| {
-        names.insert(row.get(0)?, row.get(1)?);
-        Ok(())
-    });
-    (names, is_all)
-}
-
-/// Responses of sessions by a query that gives both, and whether these are all.
-fn counts(sql: &Connection, query: &str) -> (HashMap<i64, u64>, bool) {
-    let mut counts: HashMap<i64, u64> = HashMap::new();
-    let is_all = each(sql, query, |row| {
-        let count = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
-        let sum = counts.entry(row.get(0)?).or_default();
-        *sum = sum.saturating_add(count);
-        Ok(())
-    });
-    (counts, is_all)
-}
-
-/// Rows up to the first that cannot be read; `false` where there is such a one.
-fn each(sql: &Connection, query: &str, mut take: impl FnMut(&Row<'_>) -> rusqlite::Result<()>) -> bool {
-    let mut read = || -> rusqlite::Result<()> {
-        let mut statement = sql.prepare(query)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            take(row)?;
-        }
-        Ok(())
-    };
-    read().is_ok()
 }

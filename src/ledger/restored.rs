@@ -3,14 +3,14 @@
 //! Invariant: a session has a row here only as long as the restored value knows more of it than the cells do
 //! ([`Fullness`]); it then counts by this value alone, and by the cells alone otherwise. So nothing counts
 //! twice, and a log that comes back takes over in the transaction in which it has caught up.
-//! Owns: the tables `restored` and `restored_cell`. Refuses: to mix the two, and to reprice what it has no
+//! Owns: the tables `restored` and `restored_cell`, and the digest that shows damage to them. Refuses: to mix the two, and to reprice what it has no
 //! responses of. Fails as the ledger does.
 
 use super::names::Names;
 use super::row::count;
 use super::{LedgerError, cells};
 use crate::domain::{
-    Cell, Fullness, ModelKey, Quarter, Revision, SessionKey, SessionValue, Totals, UnixMillis,
+    Cell, Fullness, ModelKey, Quarter, Revision, SessionKey, SessionValue, Totals, UnixMillis, fnv1a_128,
 };
 use chrono::NaiveDate;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -124,7 +124,7 @@ pub(super) fn keep(
 ) -> Result<(), LedgerError> {
     forget(sql, session)?;
     let model = names.model(sql, &value.model)?;
-    sql.prepare_cached("INSERT INTO restored VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+    sql.prepare_cached("INSERT INTO restored VALUES (?1, ?2, ?3, ?4, ?5, ?6, '')")?.execute(params![
         session,
         revision.number().cast_signed(),
         value.started_at.0,
@@ -136,7 +136,55 @@ pub(super) fn keep(
         let model = ModelKey(names.model(sql, &day.model)?);
         cells::write_restored(sql, &cell(SessionKey(session), model, day.day, day.totals, value))?;
     }
+    let digest = digest(sql, session)?;
+    sql.prepare_cached("UPDATE restored SET digest = ?2 WHERE session = ?1")?
+        .execute(params![session, digest])?;
     Ok(())
+}
+
+/// Of all that is stored of a restored session: it is said nowhere else, so that damage would not show.
+pub(super) fn digest(sql: &Connection, session: i64) -> Result<String, rusqlite::Error> {
+    let mut bytes = Vec::new();
+    for query in [
+        "SELECT session, revision, started_at, last_at, model, at FROM restored WHERE session = ?1",
+        "SELECT quarter, model, input, output, cache_write_5m, cache_write_1h, cache_read, thinking, messages, \
+         web_searches, unpriced, incomplete, cost_dollars, cost_picodollars, first_at, last_at, unpriced_tokens \
+         FROM restored_cell WHERE session = ?1 ORDER BY quarter, model",
+    ] {
+        let mut statement = sql.prepare_cached(query)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query([session])?;
+        while let Some(row) = rows.next()? {
+            for column in 0..columns {
+                bytes.extend(row.get::<_, i64>(column)?.to_be_bytes());
+            }
+        }
+    }
+    Ok(format!("{:032x}", fnv1a_128(&bytes)))
+}
+
+/// What is wrong with what was read from the server, in words; nothing where it is as it was written.
+pub(super) fn defect(sql: &Connection) -> Result<Option<String>, rusqlite::Error> {
+    let strays: i64 = sql.query_row(
+        "SELECT (SELECT count(*) FROM restored_cell WHERE session NOT IN (SELECT session FROM restored)) \
+         + (SELECT count(*) FROM restored WHERE session NOT IN (SELECT id FROM session) \
+            OR model NOT IN (SELECT id FROM model)) \
+         + (SELECT count(*) FROM restored_cell WHERE model NOT IN (SELECT id FROM model))",
+        [],
+        |row| row.get(0),
+    )?;
+    if strays > 0 {
+        return Ok(Some("what was read from the server has no session or model".to_owned()));
+    }
+    let mut statement = sql.prepare("SELECT session, digest FROM restored")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let session = row.get(0)?;
+        if row.get::<_, String>(1)? != digest(sql, session)? {
+            return Ok(Some(format!("session {session} is not as it was read from the server")));
+        }
+    }
+    Ok(None)
 }
 
 /// A day of a restored session as a cell.

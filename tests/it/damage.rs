@@ -249,6 +249,10 @@ fn damage_under_a_daemon_is_mended_without_a_restart() {
     sandbox.write_log("-p/s.jsonl", &reply("A"));
     daemon.wait_for("the ledger is damaged");
     sandbox.wait_for_responses(tree.truth().messages() + 1);
+    // Until all logs are read again, a report says that and no less.
+    eventually("it is made anew", || {
+        sandbox.tallyd("daily").arg("--no-scan").output().is_ok_and(|output| output.status.success())
+    });
     assert_eq!(sandbox.account().messages(), tree.truth().messages() + 1);
     assert_eq!(put_aside(&sandbox).len(), 2);
     daemon.stop();

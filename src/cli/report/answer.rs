@@ -24,6 +24,7 @@ pub fn run(query: &ReportQuery, settings: &Settings) -> anyhow::Result<ExitCode>
         tracing::warn!("counting is switched off; this is what the ledger has");
     }
     let ledger = LedgerReader::open(folder)?;
+    ledger.check_read()?;
     warn_of_other_prices(settings, &ledger)?;
     output::print(&answer(query, settings, &ledger)?)?;
     Ok(ExitCode::Done)

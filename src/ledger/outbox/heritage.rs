@@ -47,7 +47,7 @@ impl Heritage {
         owners.next().map(|(_, destination, _)| destination)
     }
 
-    /// Writes it into a ledger in which there is nothing yet.
+    /// Writes it into a ledger that belongs to nobody yet.
     pub(in crate::ledger) fn hand_on(&self, sql: &Connection) -> Result<(), LedgerError> {
         let owner = self.owner();
         for (number, destination, _) in &self.destinations {
@@ -63,8 +63,9 @@ impl Heritage {
         }
         for (name, folder, destination) in &self.held {
             sql.execute(
-                "INSERT OR IGNORE INTO session (name, folder, destination) \
-                 SELECT ?1, ?2, id FROM destination WHERE id = ?3",
+                "INSERT INTO session (name, folder, destination) \
+                 SELECT ?1, ?2, id FROM destination WHERE id = ?3 \
+                 ON CONFLICT (name) DO UPDATE SET destination = excluded.destination",
                 params![name, folder, destination],
             )?;
         }

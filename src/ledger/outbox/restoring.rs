@@ -8,6 +8,7 @@
 
 use super::{Outbox, owner, parking};
 use crate::domain::{Destination, Revision, SessionKey, SessionValue, UnixMillis, fullness, rank};
+use crate::ledger::losses::{self, Losses};
 use crate::ledger::names::Names;
 use crate::ledger::{LedgerError, meta, restored};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -61,6 +62,18 @@ pub struct Restoration {
     pub is_wanted: bool,
 }
 
+/// What of the server is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of the user's sessions.
+    Everything,
+    /// Those that the ledger has responses of: others may be those of other machines.
+    Counted,
+}
+
+/// What is noted of [`Wanted::Counted`].
+const COUNTED: &str = "counted";
+
 /// What is to be done with a value.
 enum Verdict {
     Leave(Found),
@@ -70,7 +83,22 @@ enum Verdict {
 }
 
 pub(super) fn is_wanted(sql: &Connection) -> Result<bool, LedgerError> {
-    Ok(meta::text(sql, meta::RESTORE_WANTED)?.is_some())
+    Ok(wanted(sql)?.is_some())
+}
+
+fn wanted(sql: &Connection) -> Result<Option<Wanted>, LedgerError> {
+    let wanted = meta::text(sql, meta::RESTORE_WANTED)?;
+    Ok(wanted.map(|word| if word == COUNTED { Wanted::Counted } else { Wanted::Everything }))
+}
+
+/// A ledger that was never published before, and perhaps took the place of one that was: what it is about to
+/// send may be less than what the server has, and replace it by newer rules. One that has something of the server
+/// has read it already.
+pub(super) fn want_counted(sql: &Connection) -> Result<(), LedgerError> {
+    if is_wanted(sql)? || restored::sessions(sql)? > 0 {
+        return Ok(());
+    }
+    meta::set(sql, meta::RESTORE_WANTED, Some(COUNTED))
 }
 
 impl Outbox {
@@ -79,14 +107,20 @@ impl Outbox {
         meta::set(&self.connection, meta::RESTORE_WANTED, Some("1"))
     }
 
-    /// Everything that the server has was read.
-    pub fn restore_done(&mut self) -> Result<(), LedgerError> {
-        meta::set(&self.connection, meta::RESTORE_WANTED, None)
+    /// As much of what the server has was read as was wanted. Where the ledger was made anew, returns what is
+    /// still missing of what the damaged one had.
+    pub fn restore_done(&mut self) -> Result<Option<Losses>, LedgerError> {
+        let folder = self.folder.clone();
+        let sql = self.write()?;
+        meta::set(&sql, meta::RESTORE_WANTED, None)?;
+        let losses = losses::compare_again(&sql, &folder)?;
+        sql.commit()?;
+        Ok(losses)
     }
 
-    /// Whether what the server has is still to be read.
-    pub fn wants_restore(&self) -> Result<bool, LedgerError> {
-        is_wanted(&self.connection)
+    /// What of the server is still to be read.
+    pub fn wanted(&self) -> Result<Option<Wanted>, LedgerError> {
+        wanted(&self.connection)
     }
 
     /// How many sessions come from the server, and whether more are wanted.

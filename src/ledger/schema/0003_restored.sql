@@ -2,14 +2,17 @@
 
 -- Values of sessions as the server has them, whole: such a session counts by this and not by its responses.
 -- There is a row only as long as its value knows more of the session than the responses in the ledger add up
--- to. revision is by which rules it was counted; model is that of the latest response; at is when it was read.
+-- to. revision is by which rules it was counted; model is that of the latest response; at is when it was read;
+-- digest is of all of this and of the session's rows in restored_cell, in hexadecimal: nothing else here says
+-- them twice.
 CREATE TABLE restored (
     session INTEGER PRIMARY KEY REFERENCES session (id),
     revision INTEGER NOT NULL,
     started_at INTEGER NOT NULL,
     last_at INTEGER NOT NULL,
     model INTEGER NOT NULL REFERENCES model (id),
-    at INTEGER NOT NULL
+    at INTEGER NOT NULL,
+    digest TEXT NOT NULL
 );
 
 -- The days and models of these values, with the columns of cell: the server knows UTC days, so that quarter is

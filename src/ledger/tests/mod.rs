@@ -13,6 +13,7 @@ mod outbox_properties;
 mod outbox_race;
 mod places;
 mod properties;
+mod rebuilt;
 mod reprice;
 mod restored;
 

@@ -321,6 +321,7 @@ fn another_revision_sends_everything_anew() {
     let sandbox = three_sessions();
     let mut outbox = sandbox.outbox();
     assert_eq!(outbox.begin(Revision::new(1, 1, 0), "table").unwrap(), Begun::Same);
+    outbox.restore_done().unwrap();
     publish(&sandbox, &user(1));
     assert_eq!(outbox.begin(Revision::new(1, 1, 0), "table").unwrap(), Begun::Same);
     for _ in 0..2 {

@@ -103,6 +103,7 @@ fn from_now_on_leaves_what_was_counted_with_the_former_owner() {
     assert_eq!(sandbox.outbox().republish_sessions(&["sent".into()]).unwrap(), 0);
     let rules = |own| crate::domain::Revision::new(1, 1, own);
     sandbox.outbox().begin(rules(0), "table").unwrap();
+    sandbox.outbox().restore_done().unwrap();
     sandbox.outbox().begin(rules(1), "table").unwrap();
     assert_eq!((waiting(&sandbox), held(&sandbox)), (vec!["new".to_owned()], 2));
 }

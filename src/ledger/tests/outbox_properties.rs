@@ -151,6 +151,7 @@ fn apply(sandbox: &mut Sandbox, model: &mut Model, act: &Act, offset: u64) {
         }
         Act::Begin(own) => {
             let begun = sandbox.outbox().begin(Revision::new(1, 1, *own), "table").unwrap();
+            sandbox.outbox().restore_done().unwrap();
             let changed = model.revision.is_some_and(|last| last != *own);
             assert_eq!(begun, if changed { Begun::Changed } else { Begun::Same });
             model.revision = Some(*own);

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 /// The rules that the server's values are by, unless a test says otherwise.
 const RULES: u32 = 7;
 
-fn revision(rules: u32) -> Revision {
+pub(super) fn revision(rules: u32) -> Revision {
     Revision::new(rules, 1, 0)
 }
 
@@ -21,7 +21,7 @@ fn totals(messages: u64, output: u64) -> Totals {
 }
 
 /// A session with so many responses and so much output on each of two days.
-fn value(session: &str, messages: u64, output: u64) -> SessionValue {
+pub(super) fn value(session: &str, messages: u64, output: u64) -> SessionValue {
     let day = |day| DayCell {
         day: NaiveDate::from_ymd_opt(2026, 9, day).unwrap(),
         model: "opus".to_owned(),
@@ -39,12 +39,12 @@ fn value(session: &str, messages: u64, output: u64) -> SessionValue {
     }
 }
 
-fn theirs(value: SessionValue, revision: Revision) -> Restorable {
+pub(super) fn theirs(value: SessionValue, revision: Revision) -> Restorable {
     Restorable { digest: format!("{revision} {value:?}"), revision, value }
 }
 
 /// Takes one value from the server of user 1.
-fn adopt(sandbox: &Sandbox, one: Restorable) -> Found {
+pub(super) fn adopt(sandbox: &Sandbox, one: Restorable) -> Found {
     match sandbox.outbox().adopt(&user(1), &[one], UnixMillis(9)).unwrap() {
         Adopted::Values(found) => found[0],
         Adopted::Foreign(owner) => panic!("it belongs to {owner}"),
@@ -167,7 +167,10 @@ fn what_was_restored_is_offered_as_it_was_read_under_its_own_rules() {
     assert_eq!(known.as_ref(), Some(&whole.digest), "which need not be sent");
     // Greater rules make everything wait.
     sandbox.outbox().begin(revision(1), "").unwrap();
+    assert_eq!(sandbox.outbox().wanted().unwrap(), Some(Wanted::Counted), "the first time ever");
+    sandbox.outbox().restore_done().unwrap();
     sandbox.outbox().begin(revision(9), "").unwrap();
+    assert_eq!(sandbox.outbox().wanted().unwrap(), None);
     let offers = offer(&mut sandbox.outbox(), &user(1));
     assert_eq!(offers.len(), 1);
     assert_eq!((offers[0].revision, offers[0].value.as_ref()), (Some(revision(RULES)), Some(&whole.value)));

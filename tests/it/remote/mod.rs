@@ -26,6 +26,7 @@ pub(crate) mod keys;
 mod model;
 mod published;
 mod publisher;
+mod rebuilt;
 mod restored;
 mod stack;
 

@@ -21,16 +21,16 @@ const PRICES: &str = "[[models]]\nid = \"mine\"\ninput = \"1\"\noutput = \"1\"\n
      cache_write_1h = \"1\"\ncache_read = \"1\"\nsource = \"a test\"\n";
 
 /// A user whose usage was published from a machine.
-struct Scene {
-    database: Database,
-    gateway: Gateway,
-    user: String,
-    sandbox: Sandbox,
-    tree: Tree,
+pub(super) struct Scene {
+    pub(super) database: Database,
+    pub(super) gateway: Gateway,
+    pub(super) user: String,
+    pub(super) sandbox: Sandbox,
+    pub(super) tree: Tree,
 }
 
 impl Scene {
-    fn published(seed: u64) -> Self {
+    pub(super) fn published(seed: u64) -> Self {
         let database = Stack::get().contract();
         let (gateway, user) = (Gateway::start(&database), database.new_user());
         let (sandbox, tree) = (Sandbox::new(), Tree::generate(seed, 8));
@@ -42,11 +42,11 @@ impl Scene {
     }
 
     /// A command of the sandbox, with settings of publishing.
-    fn tallyd(&self, line: &str) -> Command {
+    pub(super) fn tallyd(&self, line: &str) -> Command {
         self.of(&self.sandbox, line)
     }
 
-    fn of(&self, sandbox: &Sandbox, line: &str) -> Command {
+    pub(super) fn of(&self, sandbox: &Sandbox, line: &str) -> Command {
         let mut words = line.split_whitespace();
         let command = words.next().expect("a command");
         let mut command = publisher(sandbox, command, &self.gateway.url(), &self.user);
@@ -54,65 +54,65 @@ impl Scene {
         command
     }
 
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
         succeed(&mut self.tallyd("publish --wait"));
     }
 
-    fn run(&self) -> Daemon {
+    pub(super) fn run(&self) -> Daemon {
         let mut daemon = Daemon::start(&mut self.tallyd("run"));
         daemon.wait_for("following");
         daemon
     }
 
-    fn lose_ledger(&self) {
+    pub(super) fn lose_ledger(&self) {
         fs::remove_dir_all(self.sandbox.state()).expect("a ledger can be deleted");
     }
 
-    fn lose_logs(&self) {
+    pub(super) fn lose_logs(&self) {
         fs::remove_dir_all(self.sandbox.projects()).expect("logs can be deleted");
         fs::create_dir_all(self.sandbox.projects()).expect("a folder can be made");
     }
 
     /// As a ledger is after it was damaged and was made anew from the logs.
-    fn rebuilt(&self) {
+    pub(super) fn rebuilt(&self) {
         self.lose_ledger();
         self.sandbox.scan();
         self.want();
     }
 
-    fn want(&self) {
+    pub(super) fn want(&self) {
         let ledger = Connection::open(self.sandbox.ledger().expect("a ledger")).expect("the ledger opens");
         ledger.execute("INSERT OR REPLACE INTO meta VALUES ('restore_wanted', '1')", []).expect("a wish");
     }
 
     /// Whether what the server has is still to be read.
-    fn is_wanted(&self) -> bool {
+    pub(super) fn is_wanted(&self) -> bool {
         self.metric("tallyd_restore_wanted") == "1"
     }
 
     /// Sessions that come from the server.
-    fn restored(&self) -> usize {
+    pub(super) fn restored(&self) -> usize {
         self.metric("tallyd_restored_sessions").parse().expect("a number")
     }
 
-    fn metric(&self, name: &str) -> String {
+    pub(super) fn metric(&self, name: &str) -> String {
         let all = succeed(&mut self.tallyd("metrics"));
         let line = all.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
         line.unwrap_or_else(|| panic!("no {name}: {all}")).to_owned()
     }
 
-    fn sessions(&self) -> usize {
+    pub(super) fn sessions(&self) -> usize {
         self.tree.truth().account().sessions.len()
     }
 
     /// By session, UTC day and model, tokens and picodollars: the ledger's are the server's.
     #[track_caller]
-    fn assert_whole(&self) {
+    pub(super) fn assert_whole(&self) {
         assert_eq!(self.sandbox.account(), self.tree.truth().account(), "the ledger");
         assert_eq!(server_account(&self.database, &self.user), self.tree.truth().account(), "the server");
     }
 
-    fn json(&self, line: &str) -> serde_json::Value {
+    pub(super) fn json(&self, line: &str) -> serde_json::Value {
         let output = self.tallyd(line).output().expect("tallyd runs");
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
             panic!("{line}: {error}: {}{}", text(&output.stdout), text(&output.stderr))
@@ -120,15 +120,15 @@ impl Scene {
     }
 
     /// Calls that send something.
-    fn sent(&self) -> usize {
+    pub(super) fn sent(&self) -> usize {
         self.gateway.seen().iter().filter(|seen| seen.request.path.contains("upsert")).count()
     }
 
-    fn rows(&self) -> Vec<String> {
+    pub(super) fn rows(&self) -> Vec<String> {
         every_row(&self.database, &self.user)
     }
 
-    fn log(&self, nth: usize) -> PathBuf {
+    pub(super) fn log(&self, nth: usize) -> PathBuf {
         files_below(&self.sandbox.projects()).swap_remove(nth)
     }
 }

@@ -1,0 +1,160 @@
+//! What a ledger that was made anew lacks of what the damaged one had.
+//!
+//! Owns: the comparison by session and number of responses, and what is noted of it. Made when all logs have been
+//! read since, and once more when the server has given back what it has: what came back is missing no more.
+//! What was restored in the damaged ledger counts as what it had. Reads as much of the damaged file as can be
+//! read, and says whether that was all. Fails as the ledger does; what is wrong with the damaged file is no
+//! failure.
+
+use super::{Ledger, LedgerError, audit, meta};
+use rusqlite::{Connection, Row};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// What the damaged ledger had and the new one has not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Sessions that lack responses.
+    pub sessions: u64,
+    /// How many responses.
+    pub responses: u64,
+    /// All of the damaged ledger could be read: there are no further ones.
+    pub is_all: bool,
+}
+
+impl Losses {
+    /// Nothing is missing, for sure.
+    pub fn is_nothing(&self) -> bool {
+        self.responses == 0 && self.is_all
+    }
+}
+
+impl Ledger {
+    /// Compares with the damaged ledger that this one took the place of. To be called when all logs have been
+    /// read; says something the first time only.
+    pub fn settle_rebuild(&mut self) -> Result<Option<Losses>, LedgerError> {
+        if noted(&self.connection)?.is_some() {
+            return Ok(None);
+        }
+        let Some(name) = meta::text(&self.connection, meta::REBUILT_BESIDE)? else { return Ok(None) };
+        let losses = compare(&self.connection, &self.folder().join(name))?;
+        let sql = self.connection.transaction()?;
+        note(&sql, losses)?;
+        sql.commit()?;
+        Ok(Some(losses))
+    }
+}
+
+/// Compares once more, where something was missing and the damaged file is still there.
+pub(super) fn compare_again(sql: &Connection, folder: &Path) -> Result<Option<Losses>, LedgerError> {
+    let (Some(_), Some(name)) = (noted(sql)?, meta::text(sql, meta::REBUILT_BESIDE)?) else {
+        return Ok(None);
+    };
+    let damaged = folder.join(name);
+    if !damaged.exists() {
+        return Ok(None);
+    }
+    let losses = compare(sql, &damaged)?;
+    note(sql, losses)?;
+    Ok(Some(losses))
+}
+
+/// What was found missing; `None` before anybody has looked.
+pub(super) fn noted(sql: &Connection) -> Result<Option<Losses>, LedgerError> {
+    Ok(meta::text(sql, meta::REBUILT_LOST)?.and_then(|text| parse(&text)))
+}
+
+/// The damaged file is remembered for as long as anything is missing.
+fn note(sql: &Connection, losses: Losses) -> Result<(), LedgerError> {
+    let Losses { sessions, responses, is_all } = losses;
+    meta::set(sql, meta::REBUILT_LOST, Some(&format!("{sessions} {responses} {}", u8::from(is_all))))?;
+    if losses.is_nothing() { meta::set(sql, meta::REBUILT_BESIDE, None) } else { Ok(()) }
+}
+
+fn parse(text: &str) -> Option<Losses> {
+    let mut words = text.split(' ');
+    let mut number = || words.next()?.parse().ok();
+    let (sessions, responses) = (number()?, number()?);
+    Some(Losses { sessions, responses, is_all: number()? == 1 })
+}
+
+/// What can be read of `damaged`, and is not in the ledger.
+fn compare(ledger: &Connection, damaged: &Path) -> Result<Losses, LedgerError> {
+    let Ok(former) = audit::read_only(damaged) else { return Ok(Losses::default()) };
+    let (before, is_all) = responses(&former);
+    let (now, has_all) = responses(ledger);
+    if !has_all {
+        let path = Path::new(ledger.path().unwrap_or_default());
+        return Err(LedgerError::damaged(path, "its responses cannot be counted"));
+    }
+    let mut losses = Losses { is_all, ..Losses::default() };
+    for (name, count) in before {
+        let lost = count.saturating_sub(now.get(&name).copied().unwrap_or(0));
+        losses.sessions += u64::from(lost > 0);
+        losses.responses = losses.responses.saturating_add(lost);
+    }
+    Ok(losses)
+}
+
+/// Responses by session, and whether these are all: as many as any of the tables says that have them.
+fn responses(sql: &Connection) -> (HashMap<String, u64>, bool) {
+    let (sessions, has_names) = sessions(sql);
+    let (facts, has_facts) = counts(sql, "SELECT session, 1 FROM response");
+    let (cells, has_cells) = counts(sql, "SELECT session, messages FROM cell");
+    let (restored, has_restored) = counts(sql, "SELECT session, messages FROM restored_cell");
+    let mut all: HashMap<String, u64> = HashMap::new();
+    for counts in [facts, cells, restored] {
+        let mut named: HashMap<String, u64> = HashMap::new();
+        for (session, count) in counts {
+            let sum = named.entry(sessions.get(&session).cloned().unwrap_or_default()).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        for (name, count) in named {
+            let known = all.entry(name).or_default();
+            *known = count.max(*known);
+        }
+    }
+    let has_restored = has_restored || is_without(sql, "restored_cell");
+    (all, has_names && (has_facts || has_cells) && has_restored)
+}
+
+/// True for a ledger of a version that did not have the table.
+fn is_without(sql: &Connection, table: &str) -> bool {
+    let count = "SELECT count(*) FROM sqlite_schema WHERE name = ?1";
+    sql.query_row(count, [table], |row| row.get::<_, i64>(0)).is_ok_and(|count| count == 0)
+}
+
+/// Names of sessions, and whether these are all.
+fn sessions(sql: &Connection) -> (HashMap<i64, String>, bool) {
+    let mut names = HashMap::new();
+    let is_all = each(sql, "SELECT id, name FROM session", |row| {
+        names.insert(row.get(0)?, row.get(1)?);
+        Ok(())
+    });
+    (names, is_all)
+}
+
+/// Responses of sessions by a query that gives both, and whether these are all.
+fn counts(sql: &Connection, query: &str) -> (HashMap<i64, u64>, bool) {
+    let mut counts: HashMap<i64, u64> = HashMap::new();
+    let is_all = each(sql, query, |row| {
+        let count = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
+        let sum = counts.entry(row.get(0)?).or_default();
+        *sum = sum.saturating_add(count);
+        Ok(())
+    });
+    (counts, is_all)
+}
+
+/// Rows up to the first that cannot be read; `false` where there is such a one.
+fn each(sql: &Connection, query: &str, mut take: impl FnMut(&Row<'_>) -> rusqlite::Result<()>) -> bool {
+    let mut read = || -> rusqlite::Result<()> {
+        let mut statement = sql.prepare(query)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            take(row)?;
+        }
+        Ok(())
+    };
+    read().is_ok()
+}
