@@ -223,6 +223,28 @@ fn each_kind_of_wrong_record_shows() {
 }
 
 #[test]
+fn a_count_that_cannot_be_is_damage_though_all_sums_agree() {
+    let whole = Whole::new();
+    let cell = "WHERE (session, quarter, model) = \
+        (SELECT session, first_at / 900000, model FROM response WHERE id = 9)";
+    for (column, in_cell, more) in [
+        ("output", "output", "+ (1 << 53)"),
+        ("output", "output", "- 1000"),
+        ("web_searches", "web_searches", "+ (1 << 53)"),
+        ("cost", "cost_picodollars", "- 1000000000000"),
+    ] {
+        let sql = format!(
+            "UPDATE response SET {column} = {column} {more} WHERE id = 9; \
+             UPDATE cell SET {in_cell} = {in_cell} {more} {cell}"
+        );
+        let mut sandbox = whole.folder();
+        sandbox.spoil(&sql);
+        let rebuilt = whole.check(&mut sandbox, &sql).expect(&sql);
+        assert!(rebuilt.found.contains("is no count"), "{sql}: {}", rebuilt.found);
+    }
+}
+
+#[test]
 fn a_log_without_its_database_is_put_aside_and_not_written_into_the_next() {
     let whole = Whole::new();
     let mut sandbox = whole.folder();
