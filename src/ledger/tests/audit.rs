@@ -214,8 +214,8 @@ fn each_kind_of_wrong_record_shows() {
     ] {
         let mut sandbox = whole.folder();
         sandbox.spoil(sql);
-        let rebuilt = whole.check(&mut sandbox, sql);
-        assert!(rebuilt.is_some(), "{sql}: not noticed");
+        let rebuilt = whole.check(&mut sandbox, sql).unwrap_or_else(|| panic!("{sql}: not noticed"));
+        assert_eq!(rebuilt.unusable, None, "{sql}: no backup is no unusable one");
     }
     let mut sandbox = whole.folder();
     sandbox.spoil("UPDATE session SET published = stamp");
