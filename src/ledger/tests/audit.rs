@@ -214,12 +214,34 @@ fn each_kind_of_wrong_record_shows() {
     ] {
         let mut sandbox = whole.folder();
         sandbox.spoil(sql);
-        let rebuilt = whole.check(&mut sandbox, sql);
-        assert!(rebuilt.is_some(), "{sql}: not noticed");
+        let rebuilt = whole.check(&mut sandbox, sql).unwrap_or_else(|| panic!("{sql}: not noticed"));
+        assert_eq!(rebuilt.unusable, None, "{sql}: no backup is no unusable one");
     }
     let mut sandbox = whole.folder();
     sandbox.spoil("UPDATE session SET published = stamp");
     assert_eq!(whole.check(&mut sandbox, "nothing is wrong"), None);
+}
+
+#[test]
+fn a_count_that_cannot_be_is_damage_though_all_sums_agree() {
+    let whole = Whole::new();
+    let cell = "WHERE (session, quarter, model) = \
+        (SELECT session, first_at / 900000, model FROM response WHERE id = 9)";
+    for (column, in_cell, more) in [
+        ("output", "output", "+ (1 << 53)"),
+        ("output", "output", "- 1000"),
+        ("web_searches", "web_searches", "+ (1 << 53)"),
+        ("cost", "cost_picodollars", "- 1000000000000"),
+    ] {
+        let sql = format!(
+            "UPDATE response SET {column} = {column} {more} WHERE id = 9; \
+             UPDATE cell SET {in_cell} = {in_cell} {more} {cell}"
+        );
+        let mut sandbox = whole.folder();
+        sandbox.spoil(&sql);
+        let rebuilt = whole.check(&mut sandbox, &sql).expect(&sql);
+        assert!(rebuilt.found.contains("is no count"), "{sql}: {}", rebuilt.found);
+    }
 }
 
 #[test]

@@ -101,3 +101,17 @@ fn a_backup_is_made_once_a_day_of_what_has_changed_and_is_whole() {
         fs::read_dir(sandbox.folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().contains(".new")), "{left:?}");
 }
+
+#[test]
+fn a_backup_that_is_told_to_stop_leaves_nothing_and_stays_due() {
+    let whole = Whole::new();
+    let mut sandbox = whole.folder();
+    sandbox.open_or_rebuild(NOW).unwrap();
+    let (backup, stop) = sandbox.ledger().backup_due(NOW).unwrap().unwrap();
+    stop.stop();
+    assert!(!backup.make().unwrap(), "it is not made");
+    let place = with(&sandbox.path(), ".backup");
+    assert!(!place.exists() && !with(&place, ".new").exists());
+    assert!(sandbox.back_up(NOW), "the next one is");
+    assert!(place.exists());
+}
