@@ -186,6 +186,15 @@ fn a_summary_tells_new_from_corrected_and_lists_so_many() {
     assert_eq!((change.is_new, change.tokens.output, change.session.as_str()), (false, 9, "one"));
     assert_eq!(change.cost, Cost::Known(Picodollars(116 * 5_000_000)));
     assert_eq!(change.cwd.as_deref(), Some("/project"));
+    let by_another = ResponseLine { version: Some("9.0.0".to_owned()), ..line("msg_01B", "one", 0, 1) };
+    let same_bill = sandbox.ingest_lines(300, vec![by_another]);
+    assert_eq!(
+        (same_bill.raised_responses, same_bill.changes.len()),
+        (0, 0),
+        "another client, the same bill"
+    );
+    let kept = "SELECT count(*) FROM response WHERE version = (SELECT id FROM version WHERE name = '9.0.0')";
+    assert_eq!(sandbox.query(kept), ["1"], "and its version is kept");
     let many: Vec<_> = (0..100).map(|number| line(&format!("msg_01C{number}"), "one", 0, 1)).collect();
     let mut all = sandbox.ingest_lines(400, many);
     assert_eq!((all.new_responses, all.changes.len()), (100, 64));
