@@ -10,6 +10,7 @@ use super::{CollectError, Collector};
 use crate::ledger::{FileUpdate, IngestSummary, Losses, Pricing};
 use crate::tail::Flow;
 use crate::watch::{FoundFile, Tree, walk_each};
+use std::collections::HashSet;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
@@ -106,6 +107,13 @@ impl<'a, P: Pricing + Sync> Intake<'a, P> {
             return Ok(());
         }
         jobs.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+        // A file that was moved and has several names now goes on under one of them.
+        let mut taken = HashSet::new();
+        for job in &mut jobs {
+            if job.moved_from.as_ref().is_some_and(|from| !taken.insert(from.clone())) {
+                job.begin_anew();
+            }
+        }
         self.pass.summary.files_read += jobs.len();
         self.pass.total_bytes += jobs.iter().map(|job| job.bytes).sum::<u64>();
         self.collector.read(jobs, &mut self.pass, self.progress)

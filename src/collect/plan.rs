@@ -22,6 +22,14 @@ pub(super) struct Job {
     pub(super) bytes: u64,
 }
 
+impl Job {
+    /// Reads the file from its beginning, as one that nothing is known of.
+    pub(super) fn begin_anew(&mut self) {
+        self.moved_from = None;
+        self.bytes += self.cursor.take().map_or(0, |cursor| cursor.offset);
+    }
+}
+
 /// What is known of all files that were ever read, in a few bytes each: there may be a hundred thousand.
 /// It only says which files are as they were; the ledger has their cursors, and is asked for those of the
 /// others. Files are known by a hash of their path: two that share one look changed to each other, and the

@@ -62,3 +62,16 @@ fn a_change_between_the_fingerprints_of_a_log_that_has_also_grown_is_the_one_bli
         assert_eq!(tally.get("blind spot"), blind, "{part:?}");
     }
 }
+
+#[test]
+fn a_log_that_was_renamed_and_got_a_second_name_is_read_under_both() {
+    let logs = Action::Logs;
+    check(&[
+        append(0),
+        Action::Pass,
+        append(1),
+        logs(Happening::Renamed(Log::A, Log::D)),
+        logs(Happening::SymLinked { from: Log::D, to: Log::B }),
+        logs(Happening::Append(Log::B, says(2))),
+    ]);
+}
