@@ -13,6 +13,8 @@ pub(super) fn row(outbox: &Outbox, is_publishing: bool) -> Option<Row> {
     let number = sessions(restoration.sessions);
     let row = match (restoration.is_wanted, restoration.sessions) {
         (false, 0) => return None,
+        // Nobody who does not publish has anything there.
+        (true, 0) if !is_publishing => return None,
         (false, _) => Row::ok("restored", format!("{number} from the server; no log here has them")),
         (true, _) => {
             let detail = format!(
