@@ -347,3 +347,26 @@ fn stays(parked: &Parked, stamp: i64, now: UnixMillis) -> bool {
     let for_ms = now.0.saturating_sub(parked.at.0);
     parked.stamp == stamp || (0..PARKED_FOR_MS).contains(&for_ms)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::SessionKey;
+
+    #[test]
+    fn a_parked_session_that_has_changed_is_tried_again_after_a_quarter_of_an_hour() {
+        let parked = Parked {
+            key: SessionKey(1),
+            session: "one".to_owned(),
+            stamp: 7,
+            code: "22023".to_owned(),
+            message: "as asked".to_owned(),
+            version: VERSION.to_owned(),
+            at: UnixMillis(1_000),
+        };
+        let after = |stamp, ms| stays(&parked, stamp, UnixMillis(1_000 + ms));
+        assert!(after(7, 900_000) && after(7, i64::MAX - 1_000), "the same stays refused");
+        assert!(after(8, 0) && after(8, 899_999));
+        assert!(!after(8, 900_000) && !after(8, -1), "nor does a clock that was set back keep it");
+    }
+}
