@@ -39,7 +39,7 @@ pub use losses::Losses;
 pub use open::Ledger;
 pub use outbox::{
     Acknowledged, Adopted, Backlog, Begun, Found, NotedRefusal, Offer, Offered, Outbox, Parked, PublishNote,
-    Reassign, Restorable, Restoration, Waiting, Wanted,
+    Reassign, Restorable, Restoration, Waiting,
 };
 pub use quarantine::{Quarantined, quarantined};
 pub use read::{LedgerReader, ResponseRecord, RestoredRecord, SightingRecord};

@@ -17,7 +17,7 @@ mod value;
 pub use notes::{Begun, NotedRefusal, PublishNote};
 pub use owner::Reassign;
 pub use parking::{Backlog, Parked};
-pub use restoring::{Adopted, Found, Restorable, Restoration, Wanted};
+pub use restoring::{Adopted, Found, Restorable, Restoration};
 
 use super::names::Names;
 use super::{LEDGER_FILE, LedgerError, meta, open, read, schema};

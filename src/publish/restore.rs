@@ -1,7 +1,7 @@
 //! Reading back from the server what no log and no copy of the ledger has any more.
 //!
 //! Owns: which rows are fit to be taken. All of the user's sessions are read, a page at a time, and the ledger
-//! takes those of which it knows less; one that was never published before, only of those it has. Refuses
+//! takes those of which it knows less. Refuses
 //! values that callers without rules sent, and rows that break a bound of the contract or do not add up: they
 //! are counted, and spoil no other. Writes nothing to the server. Fails with an [`Obstacle`]; what was taken by
 //! then stays, and as long as the ledger wants the rest, it is read again and nothing is sent that could lower
@@ -11,7 +11,7 @@ use super::obstacle::Obstacle;
 use super::wire::{Stored, digest};
 use super::worker::Publisher;
 use crate::domain::{LARGEST_COUNT, Revision, SessionValue, Totals, UnixMillis};
-use crate::ledger::{Adopted, Found, Losses, Restorable, Wanted};
+use crate::ledger::{Adopted, Found, Losses, Restorable};
 use chrono::{Datelike, NaiveDate};
 use std::time::Duration;
 use tokio::time::{sleep_until, timeout_at};
@@ -57,7 +57,7 @@ impl Publisher {
         let deadline = super::worker::monotonic() + patience;
         let mut last = None;
         loop {
-            let again = match timeout_at(deadline, self.restore_once(Wanted::Everything)).await {
+            let again = match timeout_at(deadline, self.restore_once()).await {
                 Ok(Ok(restored)) => return Ok(restored),
                 Ok(Err(obstacle)) => {
                     let again = super::worker::monotonic() + self.pause_after(&obstacle);
@@ -76,29 +76,28 @@ impl Publisher {
     /// What [`Publisher::restore`] would find; nothing is written.
     pub async fn preview_restore(&mut self) -> Result<Restored, Obstacle> {
         self.check_once().await?;
-        self.read_back(None).await
+        self.read_back(false).await
     }
 
     /// Takes what the server has more of, where the ledger wants that.
     pub(super) async fn restore_where_wanted(&mut self) -> Result<(), Obstacle> {
-        if let Some(wanted) = self.outbox.wanted()? {
-            let restored = self.restore_once(wanted).await?;
-            tell(&restored, wanted);
+        if self.outbox.wants_restore()? {
+            tell(&self.restore_once().await?);
         }
         Ok(())
     }
 
-    async fn restore_once(&mut self, wanted: Wanted) -> Result<Restored, Obstacle> {
+    async fn restore_once(&mut self) -> Result<Restored, Obstacle> {
         self.check_once().await?;
-        let restored = self.read_back(Some(wanted)).await?;
+        let restored = self.read_back(true).await?;
         if let Some(losses) = self.outbox.restore_done()? {
             tell_of_rebuilt(losses);
         }
         Ok(restored)
     }
 
-    /// Without anything wanted, only looks.
-    async fn read_back(&mut self, wanted: Option<Wanted>) -> Result<Restored, Obstacle> {
+    /// Reads all of it; takes what the ledger has less of, or only looks.
+    async fn read_back(&mut self, take: bool) -> Result<Restored, Obstacle> {
         let (mut restored, mut after): (Restored, Option<String>) = Default::default();
         loop {
             let mut page = self.page(after.as_deref()).await?;
@@ -117,10 +116,7 @@ impl Publisher {
                     Fit::Damaged => restored.damaged += 1,
                 }
             }
-            if wanted == Some(Wanted::Counted) {
-                values = self.counted(values)?;
-            }
-            for found in self.found(&values, wanted.is_some())? {
+            for found in self.found(&values, take)? {
                 *match found {
                     Found::Known => &mut restored.known,
                     Found::Missing => &mut restored.missing,
@@ -138,13 +134,6 @@ impl Publisher {
         Ok(Page { last, values })
     }
 
-    /// Those of sessions that the ledger has something of.
-    fn counted(&self, values: Vec<Restorable>) -> Result<Vec<Restorable>, Obstacle> {
-        let found = self.outbox.preview_adopt(&values)?;
-        let both = values.into_iter().zip(found);
-        Ok(both.filter(|(_, found)| *found != Found::Missing).map(|(value, _)| value).collect())
-    }
-
     fn found(&mut self, values: &[Restorable], take: bool) -> Result<Vec<Found>, Obstacle> {
         if !take {
             return Ok(self.outbox.preview_adopt(values)?);
@@ -156,10 +145,7 @@ impl Publisher {
     }
 }
 
-fn tell(restored: &Restored, wanted: Wanted) {
-    if wanted == Wanted::Counted && restored.taken() == 0 {
-        return;
-    }
+fn tell(restored: &Restored) {
     if restored.damaged > 0 {
         tracing::warn!(
             sessions = restored.damaged,

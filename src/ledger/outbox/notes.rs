@@ -1,6 +1,6 @@
 //! What the publisher remembers from start to start, and what it tells other processes.
 
-use super::{OWN, Outbox, owner, republish_where, restoring};
+use super::{OWN, Outbox, owner, republish_where};
 use crate::domain::{Revision, UnixMillis};
 use crate::ledger::{LedgerError, meta};
 use rusqlite::params;
@@ -41,8 +41,7 @@ pub struct NotedRefusal {
 
 impl Outbox {
     /// Says by which rules and prices values are published from now on. Another revision than the last
-    /// one's makes all of the owner's sessions wait. The first time ever, it is wanted to be known what the
-    /// server has of them.
+    /// one's makes all of the owner's sessions wait.
     pub fn begin(&mut self, revision: Revision, prices: &str) -> Result<Begun, LedgerError> {
         let sql = self.write()?;
         let last = meta::text(&sql, meta::PUBLISHED_REVISION)?;
@@ -55,9 +54,7 @@ impl Outbox {
         }
         meta::set(&sql, meta::PUBLISHED_REVISION, Some(&revision))?;
         meta::set(&sql, meta::PUBLISHED_PRICES, Some(prices))?;
-        if last.is_none() {
-            restoring::want_counted(&sql)?;
-        } else {
+        if last.is_some() {
             let owner = owner::current_number(&sql)?;
             republish_where(&sql, OWN, params![owner])?;
         }

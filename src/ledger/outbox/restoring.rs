@@ -62,18 +62,6 @@ pub struct Restoration {
     pub is_wanted: bool,
 }
 
-/// What of the server is to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// All of the user's sessions.
-    Everything,
-    /// Those that the ledger has responses of: others may be those of other machines.
-    Counted,
-}
-
-/// What is noted of [`Wanted::Counted`].
-const COUNTED: &str = "counted";
-
 /// What is to be done with a value.
 enum Verdict {
     Leave(Found),
@@ -83,22 +71,7 @@ enum Verdict {
 }
 
 pub(super) fn is_wanted(sql: &Connection) -> Result<bool, LedgerError> {
-    Ok(wanted(sql)?.is_some())
-}
-
-fn wanted(sql: &Connection) -> Result<Option<Wanted>, LedgerError> {
-    let wanted = meta::text(sql, meta::RESTORE_WANTED)?;
-    Ok(wanted.map(|word| if word == COUNTED { Wanted::Counted } else { Wanted::Everything }))
-}
-
-/// A ledger that was never published before, and perhaps took the place of one that was: what it is about to
-/// send may be less than what the server has, and replace it by newer rules. One that has something of the server
-/// has read it already.
-pub(super) fn want_counted(sql: &Connection) -> Result<(), LedgerError> {
-    if is_wanted(sql)? || restored::sessions(sql)? > 0 {
-        return Ok(());
-    }
-    meta::set(sql, meta::RESTORE_WANTED, Some(COUNTED))
+    Ok(meta::text(sql, meta::RESTORE_WANTED)?.is_some())
 }
 
 impl Outbox {
@@ -118,9 +91,9 @@ impl Outbox {
         Ok(losses)
     }
 
-    /// What of the server is still to be read.
-    pub fn wanted(&self) -> Result<Option<Wanted>, LedgerError> {
-        wanted(&self.connection)
+    /// Whether what the server has is still to be read.
+    pub fn wants_restore(&self) -> Result<bool, LedgerError> {
+        is_wanted(&self.connection)
     }
 
     /// How many sessions come from the server, and whether more are wanted.

@@ -8,7 +8,6 @@ use crate::process::{Daemon, eventually, fail, files_below, reply, succeed, text
 use pretty_assertions::assert_eq;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 fn ledger(scene: &Scene) -> PathBuf {
     scene.sandbox.state().join("ledger.sqlite")
@@ -99,43 +98,6 @@ fn what_the_server_gives_back_is_missing_no_more() {
     assert_eq!((scene.rows(), scene.is_wanted()), (rows, false));
     let row = damage_row(&scene);
     assert_eq!((&row["state"], &row["missingResponses"]), (&"ok".into(), &0.into()), "{row}");
-}
-
-/// Half a session under a greater revision would replace the whole, and no damage has said that it is half.
-#[test]
-fn a_ledger_that_was_deleted_lowers_nothing_that_the_server_has() {
-    let scene = Scene::published(104);
-    let others = scene.database.new_user();
-    let own = scene.sandbox.path("prices.toml");
-    let rates = ["input", "output", "cache_write_5m", "cache_write_1h", "cache_read"];
-    let rates = rates.map(|rate| format!("{rate} = \"1\"\n")).concat();
-    let prices = format!("version = 20261122\n[[models]]\nid = \"mine\"\nsource = \"a test\"\n{rates}");
-    fs::write(&own, prices).expect("prices can be written");
-    let with_prices = |line: &str| -> Command {
-        let mut command = scene.tallyd(line);
-        command.arg("--prices").arg(&own);
-        command
-    };
-    lose_every_second_log(&scene);
-    scene.lose_ledger();
-    succeed(&mut with_prices("publish --wait"));
-    assert_eq!(server_account(&scene.database, &scene.user), scene.tree.truth().account(), "the server");
-    let (ours, theirs) = (scene.sandbox.account(), scene.tree.truth().account());
-    for (session, sum) in &ours.sessions {
-        assert_eq!(theirs.sessions.get(session), Some(sum), "{session}");
-    }
-    assert!(
-        scene.restored() > 0 && ours.sessions.len() < theirs.sessions.len(),
-        "of those it has, no others"
-    );
-    assert!(!scene.is_wanted());
-    let reads =
-        |scene: &Scene| scene.gateway.seen().iter().filter(|seen| seen.request.method == "GET").count();
-    let before = reads(&scene);
-    scene.sandbox.write_log("-p/new.jsonl", &reply("new").replace("\"s-1\"", "\"s-new\""));
-    succeed(&mut with_prices("publish --wait"));
-    assert_eq!(reads(&scene), before, "it is asked once");
-    assert!(server_account(&scene.database, &others).sessions.is_empty());
 }
 
 /// As long as not all of the logs are read again, a report of a ledger that was made anew is an error.
