@@ -218,6 +218,8 @@ impl Loop {
             }
             Answer::Mended(Ok(rebuilt)) => {
                 self.busy = false;
+                // What was found meanwhile, by a reload that came first, was found of the former ledger.
+                self.damage = None;
                 tell::rebuilt(&rebuilt);
                 self.pending.add(Hint::Everything);
             }
