@@ -87,6 +87,7 @@ impl Daemon {
             interval: follow.rescan,
             follow,
             next_walk: after(Duration::ZERO),
+            next_try: after(Duration::ZERO),
             on_ready: Some(on_ready),
             ledger,
             stop,
@@ -122,6 +123,8 @@ struct Loop {
     interval: Duration,
     follow: FollowOptions,
     next_walk: Moment,
+    /// No work before then: the ledger could not be written.
+    next_try: Moment,
     on_ready: Option<OnReady>,
     /// Where the ledger is.
     ledger: PathBuf,
@@ -169,11 +172,10 @@ impl Loop {
         }
     }
 
-    /// Gives the worker what is pending, if it is idle. While the ledger cannot be written, only the
-    /// next try is.
+    /// Gives the worker what is pending, if it is idle. After the ledger could not be written, nothing is
+    /// before the next try.
     fn dispatch(&mut self) -> Result<(), DaemonError> {
-        let waiting_for_retry = self.failures > 0 && after(Duration::ZERO) < self.next_walk;
-        if self.busy || waiting_for_retry {
+        if self.busy || after(Duration::ZERO) < self.next_try {
             return Ok(());
         }
         if let Some(found) = self.damage.take() {
@@ -289,9 +291,23 @@ impl Loop {
             tracing::info!("following");
         }
         // At the end of the first pass over all logs, and of the first after the ledger was made anew.
-        if is_whole && let Some(publisher) = self.publisher.take() {
-            self.publishing = Some(Publishing::start(publisher, self.damages.0.clone())?);
+        if is_whole { self.publish() } else { Ok(()) }
+    }
+
+    /// Starts publishing, where it is on and not yet under way, over the ledger that is in place now. What is
+    /// wrong with that is the worker's to judge: it looks again, and ends this process where nothing else helps.
+    fn publish(&mut self) -> Result<(), DaemonError> {
+        let Some(mut publisher) = self.publisher.take() else { return Ok(()) };
+        let damages = self.damages.0.clone();
+        match publisher.reopen(Box::new(move |what| drop(damages.send(what)))) {
+            Ok(()) => {
+                self.publishing = Some(Publishing::start(publisher)?);
+                return Ok(());
+            }
+            Err(error) if error.is_damaged() => self.damage = Some(error),
+            Err(error) => self.failed(&error),
         }
+        self.publisher = Some(publisher);
         Ok(())
     }
 
@@ -310,7 +326,7 @@ impl Loop {
             );
             self.failure = reason;
         }
-        self.next_walk = after(pause);
+        (self.next_try, self.next_walk) = (after(pause), after(pause));
         self.pending.add(Hint::Everything);
     }
 

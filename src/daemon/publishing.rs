@@ -17,12 +17,8 @@ pub(super) struct Publishing {
 }
 
 impl Publishing {
-    /// Starts a publisher on a thread of its own, over the ledger as it is now; damage that it meets is sent.
-    pub(super) fn start(
-        mut publisher: Publisher,
-        damages: UnboundedSender<String>,
-    ) -> Result<Self, DaemonError> {
-        publisher.reopen(Box::new(move |what| drop(damages.send(what))))?;
+    /// Starts a publisher, which has the ledger that is in place now, on a thread of its own.
+    pub(super) fn start(publisher: Publisher) -> Result<Self, DaemonError> {
         let what = "the thread that publishes";
         let runtime = super::runtime(what)?;
         let (orders, received) = unbounded_channel();

@@ -22,6 +22,7 @@ pub use restoring::{Adopted, Found, Restorable, Restoration};
 use super::names::Names;
 use super::{LEDGER_FILE, LedgerError, meta, open, read, schema};
 use crate::domain::{Destination, Revision, SessionKey, SessionValue, UnixMillis};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
 
@@ -97,6 +98,10 @@ impl Outbox {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags)?;
         connection.busy_timeout(open::BUSY_TIMEOUT)?;
+        // SQLite removes the write-ahead log by its name when the last connection to a file is closed, and where
+        // the file was found empty or no database, without a look at whose name it is by now: a ledger that was
+        // made anew meanwhile would go on with a log that nobody else sees.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         schema::check_readable(&connection)?;
         // What was offered is on disk before it is sent, even through a power cut: it would otherwise be
         // free to move to another session or day while the server has it here.

@@ -315,6 +315,14 @@ impl Daemon {
         panic!("never said {what:?}; said:\n{}", self.told.join("\n"));
     }
 
+    /// Looks again and again until it is so; else shows what the daemon said.
+    pub(crate) fn eventually(&mut self, what: &str, is_so: impl FnMut() -> bool) {
+        if !within_deadline(is_so) {
+            self.told.extend(self.lines.try_iter());
+            panic!("not within {} s: {what}; said:\n{}", DEADLINE.as_secs(), self.told.join("\n"));
+        }
+    }
+
     /// Takes what it has said since it was looked at.
     pub(crate) fn take_told(&mut self) -> Vec<String> {
         self.told.extend(self.lines.try_iter());

@@ -2,9 +2,9 @@
 //! and server together, and the server keeps every row.
 #![cfg(test)]
 
-use super::exact::publishing;
+use super::exact::{publishing, server_account};
 use super::restored::Scene;
-use crate::process::{fail, files_below, succeed, text};
+use crate::process::{Daemon, eventually, fail, files_below, reply, succeed, text};
 use pretty_assertions::assert_eq;
 use std::fs;
 use std::path::PathBuf;
@@ -84,4 +84,45 @@ fn a_reader_beside_a_killed_rebuild_is_told_and_never_shown_less() {
     let report = succeed(&mut daily(&[]));
     assert_eq!(crate::truth::rows(&report, "daily"), scene.tree.truth().account().days);
     assert!(!finished.exists());
+}
+
+/// Waits until a daemon has made the ledger anew and read back what the server has.
+fn mended(scene: &Scene, daemon: &mut Daemon) {
+    daemon.signal("HUP");
+    daemon.wait_for("the ledger is damaged");
+    daemon.wait_for("restored from the server");
+    daemon.eventually("nothing is wanted any more", || !scene.is_wanted());
+}
+
+#[test]
+fn a_daemon_whose_ledger_and_logs_are_damaged_has_it_all_again_and_sends_nothing_lower() {
+    for has_backup in [true, false] {
+        let scene = Scene::published(if has_backup { 101 } else { 102 });
+        let rows = scene.rows();
+        let backup = scene.sandbox.state().join("ledger.sqlite.backup");
+        let mut command = scene.tallyd("run");
+        command.env("TALLYD_LEDGER_BACKUP", has_backup.to_string());
+        let mut daemon = Daemon::start(&mut command);
+        daemon.wait_for("following");
+        if has_backup {
+            eventually("a backup is made", || backup.exists());
+            lose_every_second_log(&scene);
+        } else {
+            scene.lose_logs();
+        }
+        spoil(&scene);
+        mended(&scene, &mut daemon);
+        scene.assert_whole();
+        assert_eq!(scene.rows(), rows, "backup {has_backup}: no row was written again");
+        assert_eq!(scene.restored(), if has_backup { 0 } else { scene.sessions() });
+        assert_eq!(damage_row(&scene)["rebuiltFrom"], if has_backup { "backup" } else { "logs" });
+        assert_eq!(scene.metric("tallyd_ledger_rebuilds_total"), "1");
+        // What comes later is published as ever.
+        scene.sandbox.write_log("-p/later.jsonl", &reply("later").replace("\"s-1\"", "\"s-later\""));
+        eventually("the next reply is there", || {
+            server_account(&scene.database, &scene.user).sessions.contains_key("s-later")
+        });
+        daemon.stop();
+        assert_eq!(scene.sandbox.account(), server_account(&scene.database, &scene.user));
+    }
 }

@@ -3,6 +3,8 @@
 //! nothing is thrown away, nothing ends in a loop.
 #![cfg(test)]
 
+mod running;
+
 use crate::logs::Tree;
 use crate::process::{Daemon, Sandbox, eventually, fail, files_below, reply, succeed, text};
 use crate::random::Random;
@@ -227,37 +229,6 @@ fn random_damage_makes_no_wrong_total_and_no_panic() {
     }
     println!("{mended} of {cases} were noticed and mended");
     assert!(mended > 0);
-}
-
-#[test]
-fn damage_under_a_daemon_is_mended_without_a_restart() {
-    let (sandbox, tree) = scanned(65);
-    let mut daemon = Daemon::following(&sandbox);
-    // In place: the daemon has the file open, and nothing of it in its write-ahead log.
-    write(&file(&sandbox), &b"no database\n".repeat(5_000));
-    daemon.signal("HUP");
-    let told = daemon.wait_for("the ledger is damaged");
-    assert!(told.contains("takes its place") || told.contains("made from the logs"), "{told}");
-    daemon.wait_for("cannot be read to its end");
-    assert_eq!(sandbox.settled(&tree.truth().account()), tree.truth().account());
-    // A table begins at a page that is not there, and other connections have to read that anew.
-    let ledger = Connection::open(file(&sandbox)).expect("it opens");
-    let damage = "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = 999999 WHERE name = 'response'; \
-                  PRAGMA schema_version = 4242";
-    ledger.execute_batch(damage).expect("a ledger can be damaged");
-    drop(ledger);
-    sandbox.write_log("-p/s.jsonl", &reply("A"));
-    daemon.wait_for("the ledger is damaged");
-    sandbox.wait_for_responses(tree.truth().messages() + 1);
-    // Until all logs are read again, a report says that and no less.
-    eventually("it is made anew", || {
-        sandbox.tallyd("daily").arg("--no-scan").output().is_ok_and(|output| output.status.success())
-    });
-    assert_eq!(sandbox.account().messages(), tree.truth().messages() + 1);
-    assert_eq!(put_aside(&sandbox).len(), 2);
-    daemon.stop();
-    sandbox.check_integrity();
-    assert_eq!(mend(&sandbox), "", "it was left whole");
 }
 
 /// A daemon that has made a backup of a ledger with all of the tree's logs, and ended.
