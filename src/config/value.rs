@@ -93,9 +93,12 @@ pub(super) fn hide_keys(text: &str) -> String {
     shown
 }
 
-/// True for what begins as Supabase's keys and tokens do: `sb_secret_…`, `sbp_…`, a JWT.
+/// True for what begins as Supabase's keys and tokens do: `sb_secret_…`, `sbp_…`, a JWT. Case is no matter: it is
+/// what a slip of the hand changes, and the rest would still be the key.
 pub(super) fn looks_like_key(word: &str) -> bool {
-    ["sb_", "sbp_", "eyJ"].iter().any(|prefix| word.starts_with(prefix))
+    let begins_as =
+        |prefix: &str| word.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    ["sb_", "sbp_", "eyJ"].into_iter().any(begins_as)
 }
 
 /// The candidate that looks most like `text`, if any looks like it at all: a key may be written without
@@ -170,6 +173,8 @@ mod tests {
             ("key = sb_secret_abc\n", "key = *************\n"),
             ("\"eyJhbGciOi.eyJz.x-y_z\" é", "\"*********************\" é"),
             ("key=sb_x", "key=****"),
+            ("Sb_Secret_x EYJx", "*********** ****"),
+            ("é1 eyé", "é1 eyé"),
             ("url = \"https://a.b\"", "url = \"https://a.b\""),
             ("", ""),
         ] {
