@@ -128,6 +128,7 @@ impl Ledger {
             transaction.commit()?;
             Ok(summary)
         });
+        self.has_grown |= result.as_ref().is_ok_and(|summary| summary.new_responses > 0);
         if result.is_err() || self.names.are_many() {
             // Names may have been numbered that the rollback took back; and what is known of a hundred
             // thousand sessions is not kept in memory.

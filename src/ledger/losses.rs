@@ -1,24 +1,26 @@
 //! What a ledger that was made anew lacks of what the damaged one had.
 //!
 //! Owns: the comparison by session and number of responses, and what is noted of it. Made when all logs have been
-//! read since, and once more when the server has given back what it has: what came back is missing no more.
-//! What was restored in the damaged ledger counts as what it had. Reads as much of the damaged file as can be
-//! read, and says whether that was all. Fails as the ledger does; what is wrong with the damaged file is no
-//! failure.
+//! read since, and again when logs or the server have given back something: what came back is missing no more.
+//! Compared is with all damaged files that there are: a ledger that was damaged after another one had not got what
+//! that one had lost. What was restored in a damaged ledger counts as what it had. Reads as much of the damaged
+//! files as can be read, and says whether that was all. Fails as the ledger does; what is wrong with a damaged
+//! file is no failure.
 
+use super::quarantine::quarantined;
 use super::{Ledger, LedgerError, audit, meta};
 use rusqlite::{Connection, Row};
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// What the damaged ledger had and the new one has not.
+/// What the damaged ledgers had and the new one has not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
     /// Sessions that lack responses.
     pub sessions: u64,
     /// How many responses.
     pub responses: u64,
-    /// All of the damaged ledger could be read: there are no further ones.
+    /// All of the damaged ledgers could be read: there are no further ones.
     pub is_all: bool,
 }
 
@@ -30,28 +32,32 @@ impl Losses {
 }
 
 impl Ledger {
-    /// Compares with the damaged ledger that this one took the place of. To be called when all logs have been
-    /// read; says something the first time only.
+    /// Compares with the damaged ledgers that this one took the place of. To be called when all logs have been
+    /// read; says something the first time, and then where less is missing than was.
     pub fn settle_rebuild(&mut self) -> Result<Option<Losses>, LedgerError> {
-        if noted(&self.connection)?.is_some() {
+        let has_grown = std::mem::take(&mut self.has_grown);
+        let known = noted(&self.connection)?;
+        if known.is_some_and(|losses| losses.responses == 0 || !has_grown) {
             return Ok(None);
         }
-        let Some(name) = meta::text(&self.connection, meta::REBUILT_BESIDE)? else { return Ok(None) };
-        let losses = compare(&self.connection, &self.folder().join(name))?;
+        let Some(damaged) = beside(&self.connection, self.folder())? else { return Ok(None) };
+        if known.is_some() && !damaged.iter().any(|path| path.exists()) {
+            return Ok(None);
+        }
+        let losses = compare(&self.connection, &damaged)?;
         let sql = self.connection.transaction()?;
         note(&sql, losses)?;
         sql.commit()?;
-        Ok(Some(losses))
+        Ok(Some(losses).filter(|_| known != Some(losses)))
     }
 }
 
-/// Compares once more, where something was missing and the damaged file is still there.
+/// Compares once more, where something was missing and a damaged file is still there.
 pub(super) fn compare_again(sql: &Connection, folder: &Path) -> Result<Option<Losses>, LedgerError> {
-    let (Some(_), Some(name)) = (noted(sql)?, meta::text(sql, meta::REBUILT_BESIDE)?) else {
+    let (Some(_), Some(damaged)) = (noted(sql)?, beside(sql, folder)?) else {
         return Ok(None);
     };
-    let damaged = folder.join(name);
-    if !damaged.exists() {
+    if !damaged.iter().any(|path| path.exists()) {
         return Ok(None);
     }
     let losses = compare(sql, &damaged)?;
@@ -59,12 +65,23 @@ pub(super) fn compare_again(sql: &Connection, folder: &Path) -> Result<Option<Lo
     Ok(Some(losses))
 }
 
+/// The damaged files that are to be compared with; none where nothing is missing.
+fn beside(sql: &Connection, folder: &Path) -> Result<Option<Vec<PathBuf>>, LedgerError> {
+    let Some(name) = meta::text(sql, meta::REBUILT_BESIDE)? else { return Ok(None) };
+    let mut damaged: Vec<_> = quarantined(folder).into_iter().map(|one| one.path).collect();
+    let latest = folder.join(name);
+    if !damaged.contains(&latest) {
+        damaged.push(latest);
+    }
+    Ok(Some(damaged))
+}
+
 /// What was found missing; `None` before anybody has looked.
 pub(super) fn noted(sql: &Connection) -> Result<Option<Losses>, LedgerError> {
     Ok(meta::text(sql, meta::REBUILT_LOST)?.and_then(|text| parse(&text)))
 }
 
-/// The damaged file is remembered for as long as anything is missing.
+/// The damaged files are remembered for as long as anything is missing.
 fn note(sql: &Connection, losses: Losses) -> Result<(), LedgerError> {
     let Losses { sessions, responses, is_all } = losses;
     meta::set(sql, meta::REBUILT_LOST, Some(&format!("{sessions} {responses} {}", u8::from(is_all))))?;
@@ -78,10 +95,15 @@ fn parse(text: &str) -> Option<Losses> {
     Some(Losses { sessions, responses, is_all: number()? == 1 })
 }
 
-/// What can be read of `damaged`, and is not in the ledger.
-fn compare(ledger: &Connection, damaged: &Path) -> Result<Losses, LedgerError> {
-    let Ok(former) = audit::read_only(damaged) else { return Ok(Losses::default()) };
-    let (before, is_all) = responses(&former);
+/// What can be read of the damaged files, and is not in the ledger.
+fn compare(ledger: &Connection, damaged: &[PathBuf]) -> Result<Losses, LedgerError> {
+    let (mut before, mut is_all) = (HashMap::new(), true);
+    for path in damaged {
+        let read = audit::read_only(path).map(|former| responses(&former));
+        let (counts, has_all) = read.unwrap_or_default();
+        is_all &= has_all;
+        raise(&mut before, counts);
+    }
     let (now, has_all) = responses(ledger);
     if !has_all {
         let path = Path::new(ledger.path().unwrap_or_default());
@@ -94,6 +116,14 @@ fn compare(ledger: &Connection, damaged: &Path) -> Result<Losses, LedgerError> {
         losses.responses = losses.responses.saturating_add(lost);
     }
     Ok(losses)
+}
+
+/// Of each session the greater count.
+fn raise(all: &mut HashMap<String, u64>, counts: HashMap<String, u64>) {
+    for (name, count) in counts {
+        let known = all.entry(name).or_default();
+        *known = count.max(*known);
+    }
 }
 
 /// Responses by session, and whether these are all: as many as any of the tables says that have them.
@@ -109,10 +139,7 @@ fn responses(sql: &Connection) -> (HashMap<String, u64>, bool) {
             let sum = named.entry(sessions.get(&session).cloned().unwrap_or_default()).or_default();
             *sum = sum.saturating_add(count);
         }
-        for (name, count) in named {
-            let known = all.entry(name).or_default();
-            *known = count.max(*known);
-        }
+        raise(&mut all, named);
     }
     let has_restored = has_restored || is_without(sql, "restored_cell");
     (all, has_names && (has_facts || has_cells) && has_restored)

@@ -30,13 +30,12 @@ pub(super) const REBUILT_AT: &str = "rebuilt_at";
 pub(super) const REBUILT_FROM: &str = "rebuilt_from";
 /// How often it was.
 pub(super) const REBUILDS: &str = "rebuilds";
-/// The damaged file that is still to be compared with: once the logs have been read, and for as long as it had
-/// something that is missing.
+/// The damaged file that the ledger took the place of. There as long as damaged files are to be compared with: once
+/// the logs have been read, and for as long as something is missing.
 pub(super) const REBUILT_BESIDE: &str = "rebuilt_beside";
-/// What came of comparing: sessions, responses, and 1 where all of the damaged file could be read.
+/// What came of comparing: sessions, responses, and 1 where all of the damaged files could be read.
 pub(super) const REBUILT_LOST: &str = "rebuilt_lost";
-/// There may be usage that no log has and the server does: until that was looked for there, `1`, or `counted`
-/// where only sessions that the ledger has are to be looked for.
+/// There may be usage that no log has and the server does: `1` until that was looked for there.
 pub(super) const RESTORE_WANTED: &str = "restore_wanted";
 
 /// A value; `None` where there is none.

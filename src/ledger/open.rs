@@ -34,6 +34,8 @@ pub struct Ledger {
     identity: Option<(u64, u64)>,
     /// When it was last looked through; `None` where it may be damaged.
     pub(super) audited: Option<UnixMillis>,
+    /// Responses were added since it was last compared with damaged ones.
+    pub(super) has_grown: bool,
     pub(super) lock: LedgerLock,
 }
 
@@ -60,7 +62,8 @@ impl Ledger {
         let path = folder.join(LEDGER_FILE);
         let Opened { connection, audited } = opened;
         let identity = file_identity(&path);
-        Self { connection, names: Names::default(), path, identity, audited: Some(audited), lock }
+        let (names, audited) = (Names::default(), Some(audited));
+        Self { connection, names, path, identity, audited, has_grown: false, lock }
     }
 
     /// Takes the place of what was open.

@@ -74,6 +74,45 @@ fn what_was_restored_and_is_lost_is_missing_until_the_server_gives_it_back() {
 }
 
 #[test]
+fn what_an_earlier_damage_has_cost_stays_missing_after_a_later_one() {
+    for is_settled in [true, false] {
+        let (_, mut sandbox) = with_restored();
+        sandbox.spoil("UPDATE cell SET output = 0");
+        sandbox.open_or_rebuild(NOW).unwrap().unwrap();
+        sandbox.ingest_lines(0, lines());
+        let lost = Losses { sessions: 1, responses: 4, is_all: true };
+        if is_settled {
+            assert_eq!(sandbox.ledger().settle_rebuild().unwrap(), Some(lost));
+        }
+        sandbox.spoil("UPDATE cell SET output = 0");
+        sandbox.open_or_rebuild(NOW).unwrap().unwrap();
+        sandbox.ingest_lines(0, lines());
+        assert_eq!(sandbox.ledger().settle_rebuild().unwrap(), Some(lost), "the second one had not got it either");
+    }
+}
+
+#[test]
+fn a_log_that_is_back_is_missing_no_more() {
+    let whole = Whole::new();
+    let mut sandbox = whole.folder();
+    sandbox.spoil("UPDATE cell SET output = 0");
+    sandbox.open_or_rebuild(NOW).unwrap().unwrap();
+    let lost = |responses| Losses { sessions: u64::from(responses > 0), responses, is_all: true };
+    let mut there = lines();
+    let rest = there.split_off(226);
+    sandbox.ingest_lines(0, there);
+    assert_eq!(sandbox.ledger().settle_rebuild().unwrap(), Some(lost(14)));
+    assert_eq!(sandbox.ledger().settle_rebuild().unwrap(), None, "nothing has come since");
+    sandbox.ingest_lines(10_000, rest[..4].to_vec());
+    assert_eq!(sandbox.ledger().settle_rebuild().unwrap(), Some(lost(10)));
+    sandbox.ingest_lines(20_000, vec![line("msg_01another", "another", 0, 1)]);
+    assert_eq!(sandbox.ledger().settle_rebuild().unwrap(), None, "it is no news");
+    sandbox.ingest_lines(30_000, rest[4..].to_vec());
+    assert_eq!(sandbox.ledger().settle_rebuild().unwrap(), Some(lost(0)));
+    assert_eq!(sandbox.reader().rebuilt().unwrap().unwrap().losses, Some(lost(0)));
+}
+
+#[test]
 fn damaged_files_that_were_moved_away_leave_what_is_known_of_them() {
     let (_, mut sandbox) = with_restored();
     sandbox.spoil("UPDATE cell SET output = 0");
