@@ -42,6 +42,8 @@ pub struct Collector<P> {
     complained: HashSet<PathBuf>,
     /// How many of them the ledger says there are.
     noted_unreadable: Option<usize>,
+    /// The ledger was made anew, and is still to be priced and asked what it knows.
+    rebuilt: Option<Rebuilt>,
     limits: Limits,
 }
 
@@ -65,6 +67,7 @@ impl<P: Pricing + Sync> Collector<P> {
                 lines,
                 complained: HashSet::new(),
                 noted_unreadable: None,
+                rebuilt: None,
                 limits: Limits { stop: Arc::default(), share: u64::MAX },
             },
             repriced,
@@ -140,13 +143,28 @@ impl<P: Pricing + Sync> Collector<P> {
     }
 
     /// Makes the ledger anew, after an error that says it is damaged. A walk of all roots then brings in what
-    /// it lacks.
+    /// it lacks. Where this fails, the next call goes on where it ended.
     pub fn rebuild(&mut self, found: &LedgerError, now: UnixMillis) -> Result<Rebuilt, CollectError> {
-        let rebuilt = self.ledger.rebuild(found, now)?;
+        let rebuilt = match self.rebuilt.take() {
+            Some(rebuilt) => rebuilt,
+            None => self.ledger.rebuild(found, now)?,
+        };
+        match self.begin_anew() {
+            Ok(()) => Ok(rebuilt),
+            Err(error) => {
+                // A new one that is damaged, too, is to be made anew as any other.
+                self.rebuilt = Some(rebuilt).filter(|_| !error.is_damaged());
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Takes the ledger as it is in place of what is known of the former one.
+    fn begin_anew(&mut self) -> Result<(), LedgerError> {
         self.ledger.reprice(&self.pricing)?;
         self.known = Known::new(&self.ledger)?;
         self.noted_unreadable = None;
-        Ok(rebuilt)
+        Ok(())
     }
 
     /// Takes in what is new in these files.

@@ -9,7 +9,7 @@ use super::backup::{DAY_MS, make_private};
 use super::lock::Audited;
 use super::names::Names;
 use super::quarantine::{COMPANIONS, sync_folder, with};
-use super::{Activity, LEDGER_FILE, LedgerError, LedgerLock, audit, place, rebuild, schema};
+use super::{Activity, LEDGER_FILE, LedgerError, LedgerLock, Rebuilt, audit, place, rebuild, schema};
 use crate::domain::{FileStat, UnixMillis};
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{Access, access};
@@ -36,6 +36,8 @@ pub struct Ledger {
     pub(super) audited: Option<UnixMillis>,
     /// Responses were added since it was last compared with damaged ones.
     pub(super) has_grown: bool,
+    /// It is being made anew, and the damaged one is out of the way.
+    pub(super) rebuilding: Option<Rebuilt>,
     pub(super) lock: LedgerLock,
 }
 
@@ -63,7 +65,7 @@ impl Ledger {
         let Opened { connection, audited } = opened;
         let identity = file_identity(&path);
         let (names, audited) = (Names::default(), Some(audited));
-        Self { connection, names, path, identity, audited, has_grown: false, lock }
+        Self { connection, names, path, identity, audited, has_grown: false, rebuilding: None, lock }
     }
 
     /// Takes the place of what was open.

@@ -87,17 +87,33 @@ impl Ledger {
         Ok((Self::new(folder, opened, lock), Some(rebuilt)))
     }
 
-    /// Makes this ledger anew, after an error that says it is damaged.
+    /// Makes this ledger anew, after an error that says it is damaged. A call that comes after one that failed goes on
+    /// where that ended: what is in place by then is the new ledger, which is not to be put aside in its turn.
     pub fn rebuild(&mut self, found: &LedgerError, now: UnixMillis) -> Result<Rebuilt, LedgerError> {
         self.audited = None;
-        let (folder, path) = (self.folder().to_owned(), self.path().to_owned());
-        let rebuilt = prepare(&path, found, now)?;
-        quarantine::put_aside(&path, &rebuilt.put_aside)?;
+        let rebuilt = match self.rebuilding.take() {
+            Some(begun) => begun,
+            None => self.make_way(found, now)?,
+        };
+        match connect(self.folder(), &self.lock, now) {
+            Ok(opened) => {
+                self.reopened(opened);
+                Ok(rebuilt)
+            }
+            Err(error) => {
+                self.rebuilding = Some(rebuilt).filter(|_| error.is_transient());
+                Err(error)
+            }
+        }
+    }
+
+    /// Finishes a new ledger, and puts the damaged one out of its way: opening the ledger then puts it in place.
+    fn make_way(&mut self, found: &LedgerError, now: UnixMillis) -> Result<Rebuilt, LedgerError> {
+        let rebuilt = prepare(self.path(), found, now)?;
+        quarantine::put_aside(self.path(), &rebuilt.put_aside)?;
         // Closed while there is nothing under its name: SQLite then leaves the files as they are.
         self.connection = Connection::open_in_memory()?;
         self.names = super::names::Names::default();
-        put_in_place(&finished(&path), &path)?;
-        self.reopened(connect(&folder, &self.lock, now)?);
         Ok(rebuilt)
     }
 }

@@ -1,6 +1,8 @@
 //! Files that cannot be read and a ledger that cannot be written: cursors move only with facts.
 
 use super::*;
+use crate::domain::{Clock, SystemClock};
+use crate::ledger::quarantined;
 use crate::tail::TailError;
 use crate::watch::FoundFile;
 use pretty_assertions::assert_eq;
@@ -137,4 +139,37 @@ fn what_took_the_place_of_a_log_after_it_was_found_holds_up_nobody() {
         summary.reports
     );
     assert_eq!((summary.losses, sandbox.counted()), (1, (1, 1)), "the other one counts");
+}
+
+/// As on a disk that fills up while the new ledger is being made: the damage is met once more, the ledger that was
+/// made is sound.
+#[test]
+fn a_rebuild_that_fails_after_the_ledger_was_made_goes_on_there() {
+    let mut sandbox = Sandbox::new();
+    sandbox.write("a.jsonl", &line("A", 1));
+    sandbox.pass();
+    let state = sandbox.state();
+    let ledger = || rusqlite::Connection::open(state.join(LEDGER_FILE)).unwrap();
+    let refusal = "DELETE FROM meta WHERE key = 'price_digest'; CREATE TRIGGER refuse BEFORE INSERT ON meta \
+                   WHEN NEW.key = 'price_digest' BEGIN SELECT RAISE (ABORT, 'refused'); END";
+    ledger().execute_batch(refusal).unwrap();
+    let (backup, _) =
+        sandbox.collector.as_ref().unwrap().ledger().backup_due(SystemClock.now()).unwrap().unwrap();
+    assert!(backup.make().unwrap());
+    let found = LedgerError::Damaged { path: state.join(LEDGER_FILE), what: "found so".to_owned() };
+    let collector = sandbox.collector.as_mut().unwrap();
+    for _ in 0..5 {
+        collector.rebuild(&found, SystemClock.now()).unwrap_err();
+    }
+    ledger().execute_batch("DROP TRIGGER refuse").unwrap();
+    let rebuilt = collector.rebuild(&found, SystemClock.now()).unwrap();
+    let aside: Vec<_> = quarantined(&state).into_iter().map(|one| one.path).collect();
+    assert_eq!(aside, [rebuilt.put_aside], "the new one is not put aside");
+    sandbox.append("a.jsonl", &line("B", 1));
+    sandbox.pass();
+    assert_eq!(sandbox.counted(), (2, 2));
+    // Damage that comes later is mended as the first was.
+    fs::remove_file(state.join(format!("{LEDGER_FILE}.backup"))).unwrap();
+    sandbox.collector().rebuild(&found, SystemClock.now()).unwrap();
+    assert_eq!(quarantined(&state).len(), 2);
 }

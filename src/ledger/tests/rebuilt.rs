@@ -87,7 +87,11 @@ fn what_an_earlier_damage_has_cost_stays_missing_after_a_later_one() {
         sandbox.spoil("UPDATE cell SET output = 0");
         sandbox.open_or_rebuild(NOW).unwrap().unwrap();
         sandbox.ingest_lines(0, lines());
-        assert_eq!(sandbox.ledger().settle_rebuild().unwrap(), Some(lost), "the second one had not got it either");
+        assert_eq!(
+            sandbox.ledger().settle_rebuild().unwrap(),
+            Some(lost),
+            "the second one had not got it either"
+        );
     }
 }
 

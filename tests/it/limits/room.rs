@@ -54,6 +54,42 @@ fn a_full_disk_under_the_ledger_holds_counting_up_until_there_is_room() {
     assert_eq!(namespace.responses(&sandbox), MANY + 15, "a scan afterwards finds nothing new");
 }
 
+/// Room runs out when the new ledger has its name and is opened, or when the first is written into it: that one is
+/// sound, and nothing that the next try would have to put aside.
+#[test]
+fn a_disk_that_fills_up_while_a_ledger_is_made_anew_costs_time_alone() {
+    let fresh = Sandbox::new();
+    fs::create_dir_all(fresh.projects()).expect("a folder can be made");
+    fresh.scan();
+    let size = fs::metadata(fresh.ledger().expect("a ledger")).expect("it is there").len() / 1024;
+    for room in [16, 32] {
+        let sandbox = Sandbox::new();
+        let state = sandbox.state();
+        sandbox.write_log("-p/a.jsonl", &replies("a", 10));
+        let Some(namespace) = Namespace::new(&small(&state, "16m")) else { return };
+        let mut run = namespace.tallyd(&sandbox, "run");
+        let run = run.env("TALLYD_LEDGER_BACKUP", "false").env("TALLYD_LOG", "info,tallyd::daemon=debug");
+        let mut daemon = Daemon::start(run);
+        daemon.wait_for("following");
+        let (ballast, ledger) = (state.join("ballast"), state.join("ledger.sqlite"));
+        namespace.shell(&fill(&state));
+        namespace.shell(&format!("truncate -s -{}k {}", size + room, ballast.display()));
+        namespace.shell(&format!("yes damage | head -c 4096 | dd of={} conv=notrunc", ledger.display()));
+        daemon.signal("HUP");
+        daemon.wait_for("still cannot be written");
+        let aside = format!("ls {}* | grep -c 'damaged-[^-]*$'", ledger.display());
+        assert_eq!(namespace.shell(&aside), "1\n", "{room}: it was made, and then there was no room");
+        namespace.shell(&format!("rm {}", ballast.display()));
+        daemon.wait_for("can be written again");
+        eventually("all is counted", || namespace.responses(&sandbox) == 10);
+        assert_eq!(namespace.shell(&aside), "1\n", "{room}: the new one stays where it is");
+        let metrics = succeed(&mut namespace.tallyd(&sandbox, "metrics"));
+        assert!(metrics.contains("\ntallyd_ledger_rebuilds_total 1\n"), "{room}: {metrics}");
+        let told = daemon.stop();
+        assert_eq!((said(&told, "the ledger is damaged"), said(&told, "to its end")), (1, 1), "{told:#?}");
+    }
+}
+
 #[test]
 fn a_full_disk_at_start_is_named() {
     let sandbox = Sandbox::new();
