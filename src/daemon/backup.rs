@@ -2,7 +2,8 @@
 //!
 //! Owns: a thread for as long as a backup takes, looked after whenever a pass is done, so that nothing wakes
 //! up for it. Looks the ledger through as it does so: what it finds is an error of the pass. Anything else
-//! that goes wrong is told once, and tried again after an hour. Refuses to hold up the end of the process.
+//! that goes wrong is told once until a backup is made, and tried again after an hour. Refuses to hold up the end
+//! of the process.
 
 use crate::domain::{Clock, SystemClock, UnixMillis};
 use crate::ledger::{BackupStop, Ledger, LedgerError};
@@ -45,10 +46,13 @@ impl Backups {
         let now = SystemClock.now();
         let outcome = match self.making.take_if(|making| making.thread.is_finished()) {
             Some(making) => making.thread.join().unwrap_or(Ok(false)),
-            None => self.begin(ledger, now).map(|()| true),
+            None => self.begin(ledger, now).map(|()| false),
         };
         match outcome {
-            Ok(_) => Ok(()),
+            Ok(is_made) => {
+                self.has_failed &= !is_made;
+                Ok(())
+            }
             Err(error) if error.is_damaged() => Err(error),
             Err(error) => {
                 self.not_before = Some(UnixMillis(now.0.saturating_add(PAUSE_MS)));
@@ -78,5 +82,35 @@ impl Backups {
             stop.stop();
             std::thread::sleep(LOOK);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::LedgerLock;
+
+    #[test]
+    fn a_failure_after_a_success_is_told_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger =
+            Ledger::open(folder.path(), LedgerLock::acquire(folder.path(), "test").unwrap()).unwrap();
+        let mut backups = Backups::new(true);
+        let done = |backups: &mut Backups| {
+            backups.not_before = None;
+            backups.look_after(&ledger).unwrap();
+            while backups.making.as_ref().is_some_and(|making| !making.thread.is_finished()) {
+                std::thread::yield_now();
+            }
+            backups.look_after(&ledger).unwrap();
+        };
+        let in_the_way = folder.path().join("ledger.sqlite.backup.new");
+        std::fs::create_dir(&in_the_way).unwrap();
+        done(&mut backups);
+        assert!(backups.has_failed);
+        std::fs::remove_dir(&in_the_way).unwrap();
+        done(&mut backups);
+        assert!(folder.path().join("ledger.sqlite.backup").exists());
+        assert!(!backups.has_failed, "the next failure is news");
     }
 }
