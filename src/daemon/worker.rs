@@ -46,6 +46,8 @@ pub(super) struct Worker {
     backups: Backups,
     /// The ledger is to be looked through before the next pass over everything.
     is_doubted: bool,
+    /// The last look at everything has left parts of long files to be read.
+    is_unsettled: bool,
 }
 
 impl Worker {
@@ -65,6 +67,7 @@ impl Worker {
             announced: Some((Activity::Starting, false)),
             backups: Backups::new(backup),
             is_doubted: false,
+            is_unsettled: false,
         }
     }
 
@@ -136,8 +139,10 @@ impl Worker {
 
     fn everything(&mut self, problems: &mut Vec<WatchError>) -> Result<PassSummary, CollectError> {
         self.collector.ledger().check_in_place()?;
-        if std::mem::take(&mut self.is_doubted) {
+        if self.is_doubted {
             self.collector.ledger().audit()?;
+            // Not before: an audit that could not be made has found nothing out.
+            self.is_doubted = false;
         }
         // Before folders are asked for one by one.
         problems.extend(self.watcher.ask().err());
@@ -147,6 +152,7 @@ impl Worker {
         let roots = self.collector.roots().to_vec();
         self.watch_ways_to(&roots, problems);
         let summary = self.take_in(&roots, &[], problems)?;
+        self.is_unsettled = !summary.unfinished.is_empty();
         let summary = self.collector.settle(summary)?;
         let (files, read, watched) = (summary.files, summary.files_read, self.watcher.watched());
         tracing::debug!(files, read, folders_watched = watched, "looked at everything");
@@ -178,7 +184,12 @@ impl Worker {
                 Err(problem) => problems.push(problem),
             }
         }
-        self.take_in(&folders, &found, problems)
+        let mut summary = self.take_in(&folders, &found, problems)?;
+        if self.is_unsettled && summary.unfinished.is_empty() {
+            summary = self.collector.settle(summary)?;
+            self.is_unsettled = false;
+        }
+        Ok(summary)
     }
 
     /// Takes in what is new below folders, each of which is watched before it is listed, and in files.
@@ -360,6 +371,20 @@ mod tests {
             bench.check_that_a_log_is_read(".claude/projects/-p/s.jsonl");
             bench.check_that_a_log_is_read(".config/claude/projects/-p/s.jsonl");
         }
+    }
+
+    #[test]
+    fn logs_that_are_read_in_turns_are_compared_with_a_damaged_ledger_when_all_are_read() {
+        let mut bench = Bench::new(&["projects"], &["projects/-p"]);
+        fs::write(bench.home.path().join("projects/-p/a.jsonl"), "{}\n".repeat(9)).unwrap();
+        let path = bench.worker.collector.ledger().path().to_owned();
+        bench.worker.mend(&LedgerError::Damaged { path, what: "found so".to_owned() }).unwrap();
+        bench.worker.collector.read_in_turns(12);
+        let first = bench.worker.work(&Work::Everything).result.unwrap();
+        assert!(first.lost.is_none() && !first.unfinished.is_empty(), "{first:?}");
+        let rest = Work::Paths { folders: Vec::new(), files: first.unfinished };
+        let second = bench.worker.work(&rest).result.unwrap();
+        assert!(second.lost.is_some() && second.unfinished.is_empty(), "{second:?}");
     }
 
     #[test]
