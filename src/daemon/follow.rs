@@ -216,7 +216,8 @@ impl Loop {
             Answer::Reloaded(Err(error), _) => {
                 tracing::error!(error = %error, "new prices could not be applied; the next SIGHUP tries again");
                 let CollectError::Ledger(error) = error;
-                self.damage = Some(error).filter(LedgerError::is_damaged);
+                // What was found before is still to be mended, whatever this error is.
+                self.damage = self.damage.take().or(Some(error).filter(LedgerError::is_damaged));
             }
             Answer::Mended(Ok(rebuilt)) => {
                 self.busy = false;
