@@ -209,8 +209,10 @@ impl Loop {
             Answer::Reloaded(Ok(repriced), publish) => {
                 tracing::info!(repriced = repriced.unwrap_or(0), "reloaded settings and prices");
                 self.pending.add(Hint::Everything);
-                if let Some(publish) = publish {
-                    self.tell_publisher(PublishOrder::Reload(Box::new(publish)));
+                match (publish, &mut self.publisher) {
+                    (Some(publish), Some(waiting)) => waiting.take(publish),
+                    (Some(publish), None) => self.tell_publisher(PublishOrder::Reload(Box::new(publish))),
+                    (None, _) => {}
                 }
             }
             Answer::Reloaded(Err(error), _) => {

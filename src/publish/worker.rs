@@ -156,6 +156,11 @@ impl Publisher {
         Ok(())
     }
 
+    /// Takes other settings while it does not run.
+    pub fn take(&mut self, reloaded: Reloaded) {
+        self.reload(reloaded);
+    }
+
     /// Publishes until told to stop, and gives itself back. Reads and writes the ledger between awaits, so give it a thread of its own.
     pub async fn run(mut self, mut orders: UnboundedReceiver<Order>) -> Self {
         let mut next = monotonic();
