@@ -88,6 +88,27 @@ fn rows_that_are_not_as_they_should_be_spoil_no_other() {
     assert!(csv.contains("'=cmd()"), "{csv}");
 }
 
+/// Nobody has asked for it, and nobody is shown what came of it but by the log.
+#[test]
+fn a_row_that_a_daemon_does_not_take_is_told_of_and_one_that_it_takes_is_not() {
+    let scene = Scene::published(85);
+    for (change, damaged) in [("message_count", None), ("message_count + 1", Some("sessions=1"))] {
+        scene.database.execute(&format!(
+            "update token_usage_sessions set message_count = {change} where user_id = '{user}' \
+             and session_id = (select min(session_id) from token_usage_sessions where user_id = '{user}')",
+            user = scene.user
+        ));
+        scene.lose_logs();
+        scene.rebuilt();
+        let mut daemon = scene.run();
+        daemon.wait_for("restored from the server");
+        let told = daemon.stop();
+        let warned: Vec<_> = told.iter().filter(|line| line.contains("do not add up")).collect();
+        assert_eq!(warned.len(), usize::from(damaged.is_some()), "{told:#?}");
+        assert!(warned.iter().all(|line| damaged.is_some_and(|number| line.contains(number))), "{warned:?}");
+    }
+}
+
 #[test]
 fn answers_that_are_no_rows_restore_nothing() {
     let scene = Scene::published(87);
