@@ -193,7 +193,12 @@ pub(super) fn prepare(path: &Path, found: &LedgerError, now: UnixMillis) -> Resu
     let put_aside = quarantine::name(folder, now)?;
     let heritage = heritage(path, folder);
     let new = with(path, ".new");
-    let note = |sql: &Connection, from| note(sql, from, now, &put_aside);
+    let note = |sql: &Connection, from| {
+        if heritage.may_be_on_a_server() {
+            meta::set(sql, meta::RESTORE_WANTED, Some("1"))?;
+        }
+        note(sql, from, now, &put_aside)
+    };
     let (from, unusable) = match from_backup(folder, &new, &heritage, &note)? {
         Usable::Yes => (RebuiltFrom::Backup, None),
         Usable::Absent => (RebuiltFrom::Logs, None),
@@ -216,7 +221,11 @@ pub(super) fn prepare(path: &Path, found: &LedgerError, now: UnixMillis) -> Resu
 fn heritage(path: &Path, folder: &Path) -> Heritage {
     let read = |path: &Path| audit::read_only(path).map(|sql| Heritage::read(&sql)).unwrap_or_default();
     let heritage = read(path);
-    if heritage.owner().is_some() { heritage } else { read(&backup::place(folder)) }
+    if heritage.owner().is_some() {
+        return heritage;
+    }
+    let older = read(&backup::place(folder));
+    if older.owner().is_some() { older } else { heritage }
 }
 
 /// Writes down what became of the ledger.
@@ -229,8 +238,7 @@ fn note(sql: &Connection, from: RebuiltFrom, now: UnixMillis, put_aside: &Path) 
     meta::set(sql, meta::REBUILT_FROM, Some(from.name()))?;
     meta::set(sql, meta::REBUILDS, Some(&count.to_string()))?;
     meta::set(sql, meta::REBUILT_BESIDE, Some(&name))?;
-    meta::set(sql, meta::REBUILT_LOST, None)?;
-    meta::set(sql, meta::RESTORE_WANTED, Some("1"))
+    meta::set(sql, meta::REBUILT_LOST, None)
 }
 
 /// Whether the backup has become the new ledger.

@@ -4,6 +4,7 @@
 //! new one: what one person used must not go to another because a disk failed. Never fails for what is
 //! damaged: what cannot be read is not kept, and publishing asks for the owner as it does of any ledger.
 
+use super::restoring::is_wanted;
 use super::{OWN, owner, republish_where};
 use crate::domain::{Destination, UserId};
 use crate::ledger::LedgerError;
@@ -18,12 +19,16 @@ pub(in crate::ledger) struct Heritage {
     destinations: Vec<(i64, Destination, bool)>,
     /// Name, folder and destination of sessions that are not the owner's.
     held: Vec<(String, String, i64)>,
+    /// All owners could be read: where there is none, nothing ever arrived anywhere.
+    is_whole: bool,
+    /// What the server has was still to be read.
+    is_wanted: bool,
 }
 
 impl Heritage {
     /// What can be read.
     pub(in crate::ledger) fn read(sql: &Connection) -> Self {
-        let destinations =
+        let (destinations, is_whole) =
             rows(sql, "SELECT id, project, user, is_current FROM destination WHERE id > 0", |row| {
                 let user: String = row.get(2)?;
                 Ok((row.get(0)?, row.get(1)?, UserId::parse(&user), row.get(3)?))
@@ -33,11 +38,13 @@ impl Heritage {
         };
         let held = "SELECT name, folder, destination FROM session WHERE destination IN \
                     (SELECT id FROM destination WHERE NOT is_current)";
-        let held = rows(sql, held, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let (held, _) = rows(sql, held, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
         let is_one = |(name, _, _): &(String, String, i64)| !name.is_empty() && name.len() <= LONGEST_NAME;
         Self {
             destinations: destinations.into_iter().filter_map(whole).collect(),
             held: held.into_iter().filter(is_one).collect(),
+            is_whole,
+            is_wanted: is_wanted(sql).unwrap_or(true),
         }
     }
 
@@ -45,6 +52,12 @@ impl Heritage {
     pub(in crate::ledger) fn owner(&self) -> Option<&Destination> {
         let mut owners = self.destinations.iter().filter(|(_, _, is_current)| *is_current);
         owners.next().map(|(_, destination, _)| destination)
+    }
+
+    /// Whether a server may have some of it. What it has of a user of whom nothing was ever sent from here is another
+    /// machine's.
+    pub(in crate::ledger) fn may_be_on_a_server(&self) -> bool {
+        self.owner().is_some() || !self.is_whole || self.is_wanted
     }
 
     /// Writes it into a ledger that belongs to nobody yet.
@@ -85,9 +98,20 @@ pub(in crate::ledger) fn offer_again(sql: &Connection) -> Result<(), LedgerError
     Ok(())
 }
 
-/// Rows up to the first that cannot be read.
-fn rows<T>(sql: &Connection, query: &str, read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
-    let Ok(mut statement) = sql.prepare(query) else { return Vec::new() };
-    let Ok(rows) = statement.query_map([], read) else { return Vec::new() };
-    rows.map_while(Result::ok).collect()
+/// Rows up to the first that cannot be read, and whether these are all.
+fn rows<T>(
+    sql: &Connection,
+    query: &str,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> (Vec<T>, bool) {
+    let mut all = Vec::new();
+    let Ok(mut statement) = sql.prepare(query) else { return (all, false) };
+    let Ok(rows) = statement.query_map([], read) else { return (all, false) };
+    for row in rows {
+        match row {
+            Ok(row) => all.push(row),
+            Err(_) => return (all, false),
+        }
+    }
+    (all, true)
 }

@@ -165,6 +165,32 @@ fn an_owner_that_only_a_damaged_backup_knows_stays_the_owner() {
     assert_eq!(sandbox.outbox().owner().unwrap(), Some(user(1)));
 }
 
+/// What a server has of its user is other machines', which are not asked for before somebody says so.
+#[test]
+fn what_was_never_published_is_not_looked_for_at_a_server() {
+    let whole = Whole::new();
+    let later = UnixMillis(NOW.0 + 2 * 60 * 60_000);
+    let wanted = |sandbox: &mut Sandbox, now| {
+        sandbox.open_or_rebuild(now).unwrap().unwrap();
+        sandbox.outbox().wants_restore().unwrap()
+    };
+    for has_backup in [false, true] {
+        let mut sandbox = whole.folder();
+        sandbox.open_or_rebuild(NOW).unwrap();
+        assert!(!has_backup || sandbox.back_up(NOW));
+        sandbox.spoil("DROP TABLE sighting");
+        assert!(!wanted(&mut sandbox, NOW), "it belonged to nobody");
+        sandbox.outbox().reassign(&user(1), Reassign::Everything).unwrap();
+        sandbox.spoil("DROP TABLE sighting");
+        assert!(wanted(&mut sandbox, NOW), "it belonged to somebody");
+        drop(sandbox.ledger.take());
+        fs::write(sandbox.path(), "no database").unwrap();
+        assert!(wanted(&mut sandbox, later), "nobody knows");
+        sandbox.spoil("DROP TABLE sighting");
+        assert!(wanted(&mut sandbox, later), "nor since then");
+    }
+}
+
 /// Where a process may end while it makes a ledger anew, by what is then in the folder.
 #[test]
 fn each_step_of_a_rebuild_that_is_the_last_one_is_made_good() {
