@@ -63,7 +63,7 @@ fn change(change: &Change) {
 /// Says that the ledger was damaged, where it is now, what happens next and what mends the rest.
 pub(crate) fn rebuilt(rebuilt: &Rebuilt) {
     if let Some(why) = &rebuilt.unusable {
-        tracing::warn!(error = %shown(why), "the backup of the ledger cannot be used");
+        tracing::warn!(error = %shown(why), "the backup of the ledger cannot be used; it is put aside, too");
     }
     let next = match rebuilt.from {
         RebuiltFrom::Backup => "its backup takes its place, and the logs are read for what came later",

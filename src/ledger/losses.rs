@@ -7,7 +7,7 @@
 //! files as can be read, and says whether that was all. Fails as the ledger does; what is wrong with a damaged
 //! file is no failure.
 
-use super::quarantine::quarantined;
+use super::quarantine::{databases, quarantined};
 use super::{Ledger, LedgerError, audit, meta};
 use rusqlite::{Connection, Row};
 use std::collections::HashMap;
@@ -98,8 +98,8 @@ fn parse(text: &str) -> Option<Losses> {
 /// What can be read of the damaged files, and is not in the ledger.
 fn compare(ledger: &Connection, damaged: &[PathBuf]) -> Result<Losses, LedgerError> {
     let (mut before, mut is_all) = (HashMap::new(), true);
-    for path in damaged {
-        let read = audit::read_only(path).map(|former| responses(&former));
+    for path in damaged.iter().flat_map(|path| databases(path)) {
+        let read = audit::read_only(&path).map(|former| responses(&former));
         let (counts, has_all) = read.unwrap_or_default();
         is_all &= has_all;
         raise(&mut before, counts);

@@ -1,7 +1,8 @@
 //! Damaged files, put aside.
 //!
 //! Owns: their names (`ledger.sqlite.damaged-20261122T101500Z`, the write-ahead log and its index beside it
-//! under the same name, so that what is left can still be read) and their number in an hour. Nothing is
+//! under the same name, so that what is left can still be read, and a backup that was of no use) and their number in
+//! an hour. Nothing is
 //! overwritten and nothing deleted: that is for a person. Connections that have the files open go on with
 //! them and do not notice, and SQLite folds no log of a file that was moved. Refuses to put a fourth aside
 //! within an hour: a disk that spoils what is written to it would be filled. Fails with
@@ -28,6 +29,9 @@ const HOUR_MS: i64 = 60 * 60 * 1000;
 /// What SQLite keeps beside a database.
 pub(super) const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
 
+/// Behind the name of a damaged ledger: its backup, which could not be used.
+const BACKUP: &str = "-backup";
+
 /// A damaged ledger that was put aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
@@ -44,7 +48,7 @@ pub fn quarantined(folder: &Path) -> Vec<Quarantined> {
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.starts_with(&start))
-        .map(|name| match COMPANIONS.iter().find_map(|end| name.strip_suffix(end)) {
+        .map(|name| match COMPANIONS.iter().chain([&BACKUP]).find_map(|end| name.strip_suffix(end)) {
             Some(base) => base.to_owned(),
             None => name,
         })
@@ -88,6 +92,19 @@ pub(super) fn put_aside(path: &Path, to: &Path) -> Result<(), LedgerError> {
         }
     }
     sync_folder(path).map_err(|error| unmendable(path, &error))
+}
+
+/// Renames a backup that was of no use beside the damaged ledger that was put aside as `to`: the next backup would take
+/// its place.
+pub(super) fn put_backup_aside(backup: &Path, to: &Path) {
+    // Where it cannot be moved it is no worse off than before, and the new ledger is none the worse for it.
+    let _ = std::fs::rename(backup, with(to, BACKUP));
+}
+
+/// The databases of a damaged ledger: itself, and its backup where that was put aside, too.
+pub(super) fn databases(damaged: &Path) -> impl Iterator<Item = PathBuf> {
+    let backup = Some(with(damaged, BACKUP)).filter(|backup| backup.exists());
+    std::iter::once(damaged.to_owned()).chain(backup)
 }
 
 fn unmendable(path: &Path, error: &io::Error) -> LedgerError {

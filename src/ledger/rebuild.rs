@@ -39,6 +39,10 @@ impl RebuiltFrom {
             Self::Logs => "logs",
         }
     }
+
+    fn of(name: Option<&str>) -> Self {
+        if name == Some("backup") { Self::Backup } else { Self::Logs }
+    }
 }
 
 /// A ledger that was made anew.
@@ -81,7 +85,7 @@ impl Ledger {
         };
         let path = folder.join(LEDGER_FILE);
         let rebuilt = prepare(&path, &found, now).map_err(|error| refusal(folder, &found, error))?;
-        quarantine::put_aside(&path, &rebuilt.put_aside)?;
+        put_aside(&path, &rebuilt.put_aside, rebuilt.from)?;
         put_in_place(&finished(&path), &path)?;
         let opened = connect(folder, &lock, now)?;
         Ok((Self::new(folder, opened, lock), Some(rebuilt)))
@@ -110,7 +114,7 @@ impl Ledger {
     /// Finishes a new ledger, and puts the damaged one out of its way: opening the ledger then puts it in place.
     fn make_way(&mut self, found: &LedgerError, now: UnixMillis) -> Result<Rebuilt, LedgerError> {
         let rebuilt = prepare(self.path(), found, now)?;
-        quarantine::put_aside(self.path(), &rebuilt.put_aside)?;
+        put_aside(self.path(), &rebuilt.put_aside, rebuilt.from)?;
         // Closed while there is nothing under its name: SQLite then leaves the files as they are.
         self.connection = Connection::open_in_memory()?;
         self.names = super::names::Names::default();
@@ -142,7 +146,7 @@ impl LedgerReader {
         let sql = &self.connection;
         let Some(at) = meta::number(sql, meta::REBUILT_AT)? else { return Ok(None) };
         let from = meta::text(sql, meta::REBUILT_FROM)?;
-        let from = if from.as_deref() == Some("backup") { RebuiltFrom::Backup } else { RebuiltFrom::Logs };
+        let from = RebuiltFrom::of(from.as_deref());
         let count = meta::number(sql, meta::REBUILDS)?.and_then(|count| u64::try_from(count).ok());
         let losses = losses::noted(sql)?;
         Ok(Some(RebuildNote { at: UnixMillis(at), from, count: count.unwrap_or(1), losses }))
@@ -176,15 +180,25 @@ pub(super) fn finish(path: &Path) -> Result<bool, LedgerError> {
         return Ok(false);
     }
     // Closed before the file is opened otherwise.
-    let beside = audit::read_only(&finished).and_then(|sql| meta::text(&sql, meta::REBUILT_BESIDE));
-    let beside = beside.ok().flatten().unwrap_or_default();
-    match Path::new(&beside).file_name() {
-        Some(name) => quarantine::put_aside(path, &path.with_file_name(name))?,
+    let told = audit::read_only(&finished)
+        .and_then(|sql| Ok((meta::text(&sql, meta::REBUILT_BESIDE)?, meta::text(&sql, meta::REBUILT_FROM)?)));
+    let (beside, from) = told.unwrap_or_default();
+    match Path::new(&beside.unwrap_or_default()).file_name() {
+        Some(name) => put_aside(path, &path.with_file_name(name), RebuiltFrom::of(from.as_deref()))?,
         None if with(path, COMPANIONS[0]).exists() => return Ok(false),
         None => {}
     }
     put_in_place(&finished, path)?;
     Ok(true)
+}
+
+/// Puts the damaged files out of the way of the new ledger, and its backup, too, where that was of no use.
+fn put_aside(path: &Path, to: &Path, from: RebuiltFrom) -> Result<(), LedgerError> {
+    quarantine::put_aside(path, to)?;
+    if from == RebuiltFrom::Logs {
+        quarantine::put_backup_aside(&backup::place(path.parent().unwrap_or(path)), to);
+    }
+    Ok(())
 }
 
 /// Makes the new ledger, all but its name.

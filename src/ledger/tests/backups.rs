@@ -62,6 +62,7 @@ fn a_backup_of_another_owner_or_a_damaged_one_is_not_used() {
         "what is held for the former owner stays with them"
     );
     let backup = backup::place(sandbox.folder.path());
+    fs::rename(with(&rebuilt.put_aside, "-backup"), &backup).unwrap();
     let spoiled = Connection::open(&backup).unwrap();
     spoiled.execute_batch("UPDATE response SET output = output + 1 WHERE id = 3").unwrap();
     drop(spoiled);

@@ -265,6 +265,8 @@ fn a_damaged_backup_is_said_and_not_used() {
     let backup = Connection::open(sandbox.state().join("ledger.sqlite.backup")).expect("it opens");
     backup.execute_batch("UPDATE cell SET output = output + 1").expect("a backup can be damaged");
     drop(backup);
+    let place = sandbox.state().join("ledger.sqlite.backup");
+    let bytes = fs::read(&place).expect("it is there");
     wrong_sum(&sandbox);
     let told = mend(&sandbox);
     assert!(
@@ -272,6 +274,28 @@ fn a_damaged_backup_is_said_and_not_used() {
         "{told}"
     );
     assert_eq!(sandbox.account(), tree.truth().account());
+    // The next one would take its place, and it may be the last to have something.
+    let [aside, kept] = &put_aside(&sandbox)[..] else { panic!("{told}") };
+    assert_eq!(kept.to_string_lossy(), format!("{}-backup", aside.display()));
+    assert!(fs::read(kept).expect("it is there") == bytes && !place.exists());
+    let metrics = succeed(&mut sandbox.tallyd("metrics"));
+    assert!(metrics.contains("\ntallyd_ledger_damaged_files 1\n"), "{metrics}");
+    fs::remove_file(aside).expect("a file can be removed");
+    assert_eq!(check(&sandbox).1, Some(0), "nothing is missing");
+}
+
+#[test]
+fn what_only_a_backup_has_that_cannot_be_used_is_told_as_missing() {
+    let (sandbox, tree) = backed_up(74);
+    fs::remove_dir_all(sandbox.projects()).expect("a folder can be removed");
+    let backup = Connection::open(sandbox.state().join("ledger.sqlite.backup")).expect("it opens");
+    backup.execute_batch("UPDATE cell SET output = output + 1").expect("a backup can be damaged");
+    drop(backup);
+    write(&file(&sandbox), b"no database");
+    mend(&sandbox);
+    let (told, code) = check(&sandbox);
+    let row = row(&told, "damage");
+    assert_eq!((code, &row["missingResponses"]), (Some(7), &tree.truth().messages().into()), "{told}");
 }
 
 #[test]
