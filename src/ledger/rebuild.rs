@@ -328,10 +328,8 @@ fn adopt(
     {
         return Ok(Some(format!("it belongs to {owner}, the ledger to {former}")));
     }
-    if owner.is_none() {
-        // It was made before anything was acknowledged.
-        former.hand_on(&sql)?;
-    }
+    // It may have been made before there was an owner, and before sessions became somebody else's.
+    former.hand_on(&sql)?;
     offer_again(&sql)?;
     note(&sql, RebuiltFrom::Backup)?;
     sql.commit()?;

@@ -60,7 +60,7 @@ impl Heritage {
         self.owner().is_some() || !self.is_whole || self.is_wanted
     }
 
-    /// Writes it into a ledger that belongs to nobody yet.
+    /// Writes it into a ledger that belongs to nobody yet, or to the same owner.
     pub(in crate::ledger) fn hand_on(&self, sql: &Connection) -> Result<(), LedgerError> {
         let owner = self.owner();
         for (number, destination, _) in &self.destinations {

@@ -149,6 +149,29 @@ fn a_backup_that_is_nobodys_becomes_the_owners_of_the_damaged_ledger() {
 }
 
 #[test]
+fn what_became_somebody_elses_after_the_backup_stays_theirs() {
+    let whole = Whole::new();
+    let mut sandbox = whole.folder();
+    sandbox.open_or_rebuild(NOW).unwrap();
+    sandbox.outbox().reassign(&user(2), Reassign::FromNowOn).unwrap();
+    assert!(sandbox.back_up(NOW));
+    let theirs = || vec![line("msg_01theirs", "theirs", 0, 1)];
+    sandbox.outbox().reassign(&user(1), Reassign::FromNowOn).unwrap();
+    sandbox.ingest_lines(100_000, theirs());
+    sandbox.outbox().reassign(&user(2), Reassign::FromNowOn).unwrap();
+    assert_eq!(sandbox.outbox().waiting(100).unwrap(), []);
+    sandbox.spoil("UPDATE cell SET output = 0");
+    assert_eq!(sandbox.open_or_rebuild(NOW).unwrap().unwrap().from, RebuiltFrom::Backup);
+    sandbox.ingest_lines(100_000, theirs());
+    assert_eq!(sandbox.outbox().owner().unwrap(), Some(user(2)));
+    assert_eq!(
+        sandbox.outbox().waiting(100).unwrap(),
+        [],
+        "it was counted while the ledger was the first one's"
+    );
+}
+
+#[test]
 fn an_owner_that_only_a_damaged_backup_knows_stays_the_owner() {
     let whole = Whole::new();
     let mut sandbox = whole.folder();
