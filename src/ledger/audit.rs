@@ -10,7 +10,7 @@
 use super::cells::join_cost;
 use super::row::flag;
 use super::{LedgerError, restored, schema, sql_code, sql_words};
-use crate::domain::UnixMillis;
+use crate::domain::{SessionKey, UnixMillis};
 use rusqlite::{Connection, OpenFlags, Row as SqlRow};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,6 +97,19 @@ pub(super) fn as_damage(path: &Path, error: LedgerError) -> LedgerError {
     if error.is_damaged() || is_for_what_it_is { LedgerError::damaged(path, sql_words(sql)) } else { error }
 }
 
+/// Audits what these sessions are about to be sent as: a server keeps the greatest value that it was ever sent, so that
+/// a wrong one could not be taken back. Reads one snapshot of a connection that is in no transaction.
+pub(super) fn sessions(sql: &Connection, path: &Path, keys: &[SessionKey]) -> Result<(), LedgerError> {
+    let snapshot = sql.unchecked_transaction()?;
+    let numbers: Vec<String> = keys.iter().map(|key| key.0.to_string()).collect();
+    let only = format!("WHERE session IN ({})", numbers.join(", "));
+    let audited = sums(&snapshot, &only).and_then(|()| match restored::defect_of(&snapshot, &only)? {
+        Some(defect) => Err(Finding::Damage(defect)),
+        None => Ok(()),
+    });
+    audited.map_err(|finding| verdict(path, finding))
+}
+
 fn verdict(path: &Path, finding: Finding) -> LedgerError {
     match finding {
         Finding::Damage(what) => LedgerError::damaged(path, what),
@@ -108,7 +121,7 @@ fn audit(sql: &Connection) -> Result<(), Finding> {
     pages(sql)?;
     tables(sql)?;
     types(sql)?;
-    sums(sql)?;
+    sums(sql, "")?;
     aliases(sql)?;
     stamps(sql)?;
     match restored::defect(sql)? {
@@ -222,21 +235,19 @@ fn stamps(sql: &Connection) -> Result<(), Finding> {
     if wrong == 0 { Ok(()) } else { Err(Finding::Damage("the stamp of a session is impossible".to_owned())) }
 }
 
-/// The cells are what responses and parts add up to.
-fn sums(sql: &Connection) -> Result<(), Finding> {
-    let (sessions, models) = (numbers(sql, "session")?, numbers(sql, "model")?);
+/// The cells are what responses and parts add up to; `only` is empty, or the condition that leaves some sessions.
+fn sums(sql: &Connection, only: &str) -> Result<(), Finding> {
     let mut expected = FxHashMap::default();
-    responses(sql, &mut expected)?;
-    parts(sql, &mut expected)?;
-    let known = |(session, _, model): &Key| sessions.contains(session) && models.contains(model);
-    if !expected.keys().all(known) {
-        return Err(Finding::Damage("a response has a session or model that is not there".to_owned()));
+    responses(sql, only, &mut expected)?;
+    parts(sql, only, &mut expected)?;
+    if only.is_empty() {
+        are_known(sql, &expected)?;
     }
-    let mut statement = sql.prepare(
+    let mut statement = sql.prepare(&format!(
         "SELECT session, quarter, model, input, output, cache_write_5m, cache_write_1h, cache_read, thinking, \
          messages, web_searches, unpriced, incomplete, unpriced_tokens, cost_dollars, cost_picodollars, \
-         first_at, last_at FROM cell",
-    )?;
+         first_at, last_at FROM cell {only}"
+    ))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let key = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -250,16 +261,26 @@ fn sums(sql: &Connection) -> Result<(), Finding> {
     if expected.is_empty() { Ok(()) } else { Err(Finding::Damage("responses are in no sum".to_owned())) }
 }
 
+/// What responses name is there.
+fn are_known(sql: &Connection, expected: &FxHashMap<Key, Expected>) -> Result<(), Finding> {
+    let (sessions, models) = (numbers(sql, "session")?, numbers(sql, "model")?);
+    let known = |(session, _, model): &Key| sessions.contains(session) && models.contains(model);
+    if expected.keys().all(known) {
+        return Ok(());
+    }
+    Err(Finding::Damage("a response has a session or model that is not there".to_owned()))
+}
+
 fn numbers(sql: &Connection, table: &str) -> Result<FxHashSet<i64>, rusqlite::Error> {
     let mut statement = sql.prepare(&format!("SELECT id FROM {table}"))?;
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
-fn responses(sql: &Connection, expected: &mut FxHashMap<Key, Expected>) -> Result<(), Finding> {
-    let mut statement = sql.prepare(
+fn responses(sql: &Connection, only: &str, expected: &mut FxHashMap<Key, Expected>) -> Result<(), Finding> {
+    let mut statement = sql.prepare(&format!(
         "SELECT session, first_at, model, input, output, cache_write_5m, cache_write_1h, cache_read, cost, \
-         thinking, web_searches, flags FROM response",
-    )?;
+         thinking, web_searches, flags FROM response {only}"
+    ))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (key, at, mut sums) = read_call(row)?;
@@ -273,12 +294,12 @@ fn responses(sql: &Connection, expected: &mut FxHashMap<Key, Expected>) -> Resul
 
 /// Calls inside a response that are calls of their own, under their own model. One that used nothing is in no
 /// cell.
-fn parts(sql: &Connection, expected: &mut FxHashMap<Key, Expected>) -> Result<(), Finding> {
-    let mut statement = sql.prepare(
+fn parts(sql: &Connection, only: &str, expected: &mut FxHashMap<Key, Expected>) -> Result<(), Finding> {
+    let mut statement = sql.prepare(&format!(
         "SELECT r.session, r.first_at, coalesce(p.model, r.model), p.input, p.output, p.cache_write_5m, \
          p.cache_write_1h, p.cache_read, p.cost, p.kind, r.flags \
-         FROM part AS p LEFT JOIN response AS r ON r.id = p.response",
-    )?;
+         FROM part AS p LEFT JOIN response AS r ON r.id = p.response {only}"
+    ))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let is_known = row.get::<_, Option<i64>>(10)?.is_some_and(|flags| flags & flag::PARTS != 0);

@@ -20,7 +20,7 @@ pub use parking::{Backlog, Parked};
 pub use restoring::{Adopted, Found, Restorable, Restoration};
 
 use super::names::Names;
-use super::{LEDGER_FILE, LedgerError, meta, open, read, schema};
+use super::{LEDGER_FILE, LedgerError, audit, meta, open, read, schema};
 use crate::domain::{Destination, Revision, SessionKey, SessionValue, UnixMillis};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -156,8 +156,10 @@ impl Outbox {
 
     /// Takes the values of sessions for sending, in one transaction, in the order of `keys`. From here on
     /// the responses in them keep their session and their day. Sessions that are held for a former owner
-    /// are left out, and so are those that nothing is left of before anybody heard of them.
+    /// are left out, and so are those that nothing is left of before anybody heard of them. Fails with
+    /// [`LedgerError::Damaged`] where a value is not what its responses add up to.
     pub fn offer(&mut self, to: &Destination, keys: &[SessionKey]) -> Result<Offered, LedgerError> {
+        audit::sessions(&self.connection, &self.folder.join(LEDGER_FILE), keys)?;
         let sql = self.write()?;
         let owner = owner::current(&sql)?;
         if let Some(owner) = &owner

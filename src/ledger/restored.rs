@@ -176,7 +176,12 @@ pub(super) fn defect(sql: &Connection) -> Result<Option<String>, rusqlite::Error
     if strays > 0 {
         return Ok(Some("what was read from the server has no session or model".to_owned()));
     }
-    let mut statement = sql.prepare("SELECT session, digest FROM restored")?;
+    defect_of(sql, "")
+}
+
+/// The same of what single sessions count by; `only` is empty, or the condition that leaves some of them.
+pub(super) fn defect_of(sql: &Connection, only: &str) -> Result<Option<String>, rusqlite::Error> {
+    let mut statement = sql.prepare(&format!("SELECT session, digest FROM restored {only}"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let session = row.get(0)?;

@@ -126,3 +126,26 @@ fn a_daemon_whose_ledger_and_logs_are_damaged_has_it_all_again_and_sends_nothing
         assert_eq!(scene.sandbox.account(), server_account(&scene.database, &scene.user));
     }
 }
+
+/// The server would keep the greater value for good, and give it back when the ledger is made anew.
+#[test]
+fn a_sum_that_is_wrong_under_a_daemon_reaches_no_server() {
+    let scene = Scene::published(104);
+    let mut daemon = scene.run();
+    let session = scene.tree.truth().account().sessions.into_keys().next().expect("a session");
+    let database = rusqlite::Connection::open(ledger(&scene)).expect("it opens");
+    let wrong =
+        "UPDATE cell SET output = output + 1048576 WHERE session = (SELECT id FROM session WHERE name = ?1)";
+    assert!(database.execute(wrong, [&session]).expect("a ledger can be damaged") > 0);
+    let later = reply("later").replace("\"s-1\"", &format!("\"{session}\""));
+    scene.sandbox.write_log("-p/later.jsonl", &later);
+    daemon.wait_for("the ledger is damaged");
+    let messages = scene.tree.truth().messages() + 1;
+    eventually("the reply is sent", || server_account(&scene.database, &scene.user).messages() == messages);
+    daemon.stop();
+    let account = scene.sandbox.account();
+    assert_eq!(account, server_account(&scene.database, &scene.user));
+    let [now, truth] =
+        [&account, &scene.tree.truth().account()].map(|account| account.sessions[&session].tokens[1]);
+    assert_eq!(now, truth + 2, "and what it has is right");
+}
