@@ -101,6 +101,11 @@ impl<P: Pricing + Sync> Collector<P> {
         &self.ledger
     }
 
+    /// Takes back that the ledger is whole.
+    pub fn doubt(&mut self) {
+        self.ledger.doubt();
+    }
+
     /// What the ledger's costs are by.
     pub fn pricing(&self) -> &P {
         &self.pricing

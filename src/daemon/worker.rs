@@ -82,6 +82,10 @@ impl Worker {
             self.backups.look_after(self.collector.ledger())?;
             Ok(summary)
         });
+        if result.as_ref().is_err_and(|error| error.damage().is_some()) {
+            // This process may end before it has mended it.
+            self.collector.doubt();
+        }
         let refused = self.watcher.is_refused();
         self.announce(
             match &result {

@@ -107,6 +107,11 @@ impl Ledger {
         audit::file(&self.path)
     }
 
+    /// Takes back that it is whole: something was found in it. The next to open it looks it through.
+    pub fn doubt(&mut self) {
+        self.audited = None;
+    }
+
     /// Tells readers how far the holder of this ledger has come with what.
     pub fn announce(&self, activity: Activity, subject: u64, no_events: bool) {
         self.lock.announce(activity, subject, no_events);

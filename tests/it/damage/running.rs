@@ -54,3 +54,18 @@ fn damage_while_the_ledger_cannot_be_written_is_mended_at_the_next_try() {
     assert_eq!(sandbox.account().messages(), tree.truth().messages() + 1);
     assert_eq!(put_aside(&sandbox).len(), 1);
 }
+
+#[test]
+fn damage_that_is_found_at_the_very_end_is_mended_by_the_next_start() {
+    let (sandbox, tree) = scanned(75);
+    let daemon = Daemon::following(&sandbox);
+    let ledger = Connection::open(file(&sandbox)).expect("it opens");
+    ledger.execute_batch("UPDATE cell SET output = output + 1").expect("a ledger can be damaged");
+    drop(ledger);
+    // The one has it looked through at the next look at everything, which the other makes the last; where this test is
+    // held up between the two, it is mended before that.
+    daemon.signal("HUP");
+    let told = daemon.stop().concat() + &mend(&sandbox);
+    assert!(told.contains("the ledger is damaged"), "{told}");
+    assert_eq!(sandbox.account(), tree.truth().account());
+}
