@@ -98,10 +98,6 @@ impl Outbox {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags)?;
         connection.busy_timeout(open::BUSY_TIMEOUT)?;
-        // SQLite removes the write-ahead log by its name when the last connection to a file is closed, and where
-        // the file was found empty or no database, without a look at whose name it is by now: a ledger that was
-        // made anew meanwhile would go on with a log that nobody else sees.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         schema::check_readable(&connection)?;
         // What was offered is on disk before it is sent, even through a power cut: it would otherwise be
         // free to move to another session or day while the server has it here.
@@ -112,9 +108,14 @@ impl Outbox {
         Ok(Self { connection, folder: folder.to_owned() })
     }
 
-    /// Opens what is in the place of the ledger now: it was made anew.
+    /// Opens what is in the place of the ledger now, for a process that may have to make it anew: files are left to
+    /// whoever does that.
     pub fn reopen(&mut self) -> Result<(), LedgerError> {
         *self = Self::open(&self.folder.clone())?;
+        // SQLite removes the write-ahead log by its name when the last connection to a file is closed, and where
+        // the file was found empty or no database, without a look at whose name it is by now: a ledger that was
+        // made anew meanwhile would go on with a log that nobody else sees.
+        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         Ok(())
     }
 

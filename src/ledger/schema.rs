@@ -15,6 +15,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001_counting.sql"),
     include_str!("schema/0002_publishing.sql"),
     include_str!("schema/0003_restored.sql"),
+    include_str!("schema/0004_sessions.sql"),
 ];
 
 /// No tallyd will ever have written so many versions: such a number is a damaged one.
