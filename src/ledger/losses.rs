@@ -99,15 +99,17 @@ fn parse(text: &str) -> Option<Losses> {
 fn compare(ledger: &Connection, damaged: &[PathBuf]) -> Result<Losses, LedgerError> {
     let (mut before, mut is_all) = (HashMap::new(), true);
     for path in damaged.iter().flat_map(|path| databases(path)) {
-        let read = audit::read_only(&path).map(|former| responses(&former));
-        let (counts, has_all) = read.unwrap_or_default();
-        is_all &= has_all;
+        let Ok((counts, wrong)) = audit::read_only(&path).map(|former| responses(&former)) else {
+            is_all = false;
+            continue;
+        };
+        is_all &= wrong.is_none();
         raise(&mut before, counts);
     }
-    let (now, has_all) = responses(ledger);
-    if !has_all {
+    let (now, wrong) = responses(ledger);
+    if let Some(wrong) = wrong {
         let path = Path::new(ledger.path().unwrap_or_default());
-        return Err(LedgerError::damaged(path, "its responses cannot be counted"));
+        return Err(audit::as_damage(path, wrong.into()));
     }
     let mut losses = Losses { is_all, ..Losses::default() };
     for (name, count) in before {
@@ -126,12 +128,15 @@ fn raise(all: &mut HashMap<String, u64>, counts: HashMap<String, u64>) {
     }
 }
 
-/// Responses by session, and whether these are all: as many as any of the tables says that have them.
-fn responses(sql: &Connection) -> (HashMap<String, u64>, bool) {
-    let (sessions, has_names) = sessions(sql);
-    let (facts, has_facts) = counts(sql, "SELECT session, 1 FROM response");
-    let (cells, has_cells) = counts(sql, "SELECT session, messages FROM cell");
-    let (restored, has_restored) = counts(sql, "SELECT session, messages FROM restored_cell");
+/// Why not all could be read, where that is so.
+type Wrong = Option<rusqlite::Error>;
+
+/// Responses by session, as many as any of the tables says that have them.
+fn responses(sql: &Connection) -> (HashMap<String, u64>, Wrong) {
+    let (sessions, wrong_names) = sessions(sql);
+    let (facts, wrong_facts) = counts(sql, "SELECT session, 1 FROM response");
+    let (cells, wrong_cells) = counts(sql, "SELECT session, messages FROM cell");
+    let (restored, wrong_restored) = counts(sql, "SELECT session, messages FROM restored_cell");
     let mut all: HashMap<String, u64> = HashMap::new();
     for counts in [facts, cells, restored] {
         let mut named: HashMap<String, u64> = HashMap::new();
@@ -141,8 +146,9 @@ fn responses(sql: &Connection) -> (HashMap<String, u64>, bool) {
         }
         raise(&mut all, named);
     }
-    let has_restored = has_restored || is_without(sql, "restored_cell");
-    (all, has_names && (has_facts || has_cells) && has_restored)
+    let wrong_counts = if wrong_cells.is_none() { None } else { wrong_facts };
+    let wrong_restored = wrong_restored.filter(|_| !is_without(sql, "restored_cell"));
+    (all, wrong_names.or(wrong_counts).or(wrong_restored))
 }
 
 /// True for a ledger of a version that did not have the table.
@@ -151,30 +157,30 @@ fn is_without(sql: &Connection, table: &str) -> bool {
     sql.query_row(count, [table], |row| row.get::<_, i64>(0)).is_ok_and(|count| count == 0)
 }
 
-/// Names of sessions, and whether these are all.
-fn sessions(sql: &Connection) -> (HashMap<i64, String>, bool) {
+/// Names of sessions.
+fn sessions(sql: &Connection) -> (HashMap<i64, String>, Wrong) {
     let mut names = HashMap::new();
-    let is_all = each(sql, "SELECT id, name FROM session", |row| {
+    let wrong = each(sql, "SELECT id, name FROM session", |row| {
         names.insert(row.get(0)?, row.get(1)?);
         Ok(())
     });
-    (names, is_all)
+    (names, wrong)
 }
 
-/// Responses of sessions by a query that gives both, and whether these are all.
-fn counts(sql: &Connection, query: &str) -> (HashMap<i64, u64>, bool) {
+/// Responses of sessions by a query that gives both.
+fn counts(sql: &Connection, query: &str) -> (HashMap<i64, u64>, Wrong) {
     let mut counts: HashMap<i64, u64> = HashMap::new();
-    let is_all = each(sql, query, |row| {
+    let wrong = each(sql, query, |row| {
         let count = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
         let sum = counts.entry(row.get(0)?).or_default();
         *sum = sum.saturating_add(count);
         Ok(())
     });
-    (counts, is_all)
+    (counts, wrong)
 }
 
-/// Rows up to the first that cannot be read; `false` where there is such a one.
-fn each(sql: &Connection, query: &str, mut take: impl FnMut(&Row<'_>) -> rusqlite::Result<()>) -> bool {
+/// Rows up to the first that cannot be read.
+fn each(sql: &Connection, query: &str, mut take: impl FnMut(&Row<'_>) -> rusqlite::Result<()>) -> Wrong {
     let mut read = || -> rusqlite::Result<()> {
         let mut statement = sql.prepare(query)?;
         let mut rows = statement.query([])?;
@@ -183,5 +189,5 @@ fn each(sql: &Connection, query: &str, mut take: impl FnMut(&Row<'_>) -> rusqlit
         }
         Ok(())
     };
-    read().is_ok()
+    read().err()
 }

@@ -21,6 +21,9 @@ use std::path::{Path, PathBuf};
 /// How long a statement waits for another connection's lock.
 pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// How often a ledger is opened that is made anew meanwhile, which takes place three times an hour at most.
+const TRIES: usize = 5;
+
 /// What the write-ahead log is cut down to when it is begun anew: twice what SQLite lets it grow to before
 /// it folds it into the database.
 const WAL_BYTES: i64 = 8 << 20;
@@ -174,6 +177,19 @@ fn open_no_link(folder: &Path) -> Result<Connection, LedgerError> {
     Ok(Connection::open_with_flags(real.join(LEDGER_FILE), flags)?)
 }
 
+/// Opens a database and reads of it, so that its files are open and belong together: where it is made anew in
+/// between, the log beside it is another one's by then, and it is opened once more.
+pub(super) fn whole<T>(path: &Path, open: impl Fn() -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+    for _ in 0..TRIES {
+        let before = file_identity(path);
+        let opened = open();
+        if before.is_some() && file_identity(path) == before {
+            return opened;
+        }
+    }
+    open()
+}
+
 /// Refuses an empty file before SQLite sees it, who throws the write-ahead log of such a one away.
 pub(super) fn refuse_empty(path: &Path) -> Result<(), LedgerError> {
     let is_empty = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0);
@@ -264,6 +280,6 @@ fn settled(path: &Path) -> Option<FileStat> {
 }
 
 /// Device and inode of a file; `None` where there is none.
-fn file_identity(path: &Path) -> Option<(u64, u64)> {
+pub(super) fn file_identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }

@@ -31,6 +31,8 @@ use std::path::{Path, PathBuf};
 pub struct Outbox {
     pub(super) connection: Connection,
     folder: PathBuf,
+    /// Of the file that was opened.
+    identity: Option<(u64, u64)>,
 }
 
 /// A session with something to send.
@@ -90,11 +92,16 @@ impl Outbox {
     /// Opens the outbox of the ledger in `folder`, which has to be there and up to date: it is made and
     /// upgraded by [`super::Ledger::open`] alone, whose caller holds the lock.
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
+        open::whole(&folder.join(LEDGER_FILE), || Self::open_once(folder))
+    }
+
+    fn open_once(folder: &Path) -> Result<Self, LedgerError> {
         let path = folder.join(LEDGER_FILE);
         if !path.exists() {
             return Err(LedgerError::Missing { path });
         }
         open::refuse_empty(&path)?;
+        let identity = open::file_identity(&path);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags)?;
         connection.busy_timeout(open::BUSY_TIMEOUT)?;
@@ -105,7 +112,13 @@ impl Outbox {
         connection.pragma_update(None, "foreign_keys", "OFF")?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.set_prepared_statement_cache_capacity(64);
-        Ok(Self { connection, folder: folder.to_owned() })
+        Ok(Self { connection, folder: folder.to_owned(), identity })
+    }
+
+    /// Fails where the ledger was made anew meanwhile: what was written is not in the new one.
+    fn check_in_place(&self) -> Result<(), LedgerError> {
+        let path = self.folder.join(LEDGER_FILE);
+        if open::file_identity(&path) == self.identity { Ok(()) } else { Err(LedgerError::Gone { path }) }
     }
 
     /// Opens what is in the place of the ledger now, for a process that may have to make it anew: files are left to
@@ -130,7 +143,7 @@ impl Outbox {
         connection.busy_timeout(open::BUSY_TIMEOUT)?;
         connection.pragma_update(None, "query_only", true)?;
         schema::check_readable(&connection)?;
-        Ok(Self { connection, folder: folder.to_owned() })
+        Ok(Self { connection, folder: folder.to_owned(), identity: open::file_identity(&path) })
     }
 
     /// Sessions with something to send, those that are parked last: whose value has changed since it was

@@ -75,11 +75,15 @@ impl LedgerReader {
     /// Opens the ledger in `folder`.
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
         let path = folder.join(LEDGER_FILE);
+        open::whole(&path, || Self::open_once(&path))
+    }
+
+    fn open_once(path: &Path) -> Result<Self, LedgerError> {
         if !path.exists() {
-            return Err(LedgerError::Missing { path });
+            return Err(LedgerError::Missing { path: path.to_owned() });
         }
-        open::refuse_empty(&path)?;
-        let connection = open_read_only(&path)?;
+        open::refuse_empty(path)?;
+        let connection = open_read_only(path)?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
         // One snapshot for all that is read: a daemon may be writing.
         connection.execute_batch("BEGIN")?;

@@ -45,6 +45,7 @@ impl Outbox {
             Reassign::FromNowOn => give_from_now_on(&sql, to)?,
         };
         sql.commit()?;
+        self.check_in_place()?;
         Ok(sessions)
     }
 }

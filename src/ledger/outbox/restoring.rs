@@ -88,6 +88,7 @@ impl Outbox {
         meta::set(&sql, meta::RESTORE_WANTED, None)?;
         let losses = losses::compare_again(&sql, &folder)?;
         sql.commit()?;
+        self.check_in_place()?;
         Ok(losses)
     }
 

@@ -1,5 +1,6 @@
 //! A transaction that fails leaves everything as it was, in the file and in memory.
 
+use super::outbox::user;
 use super::*;
 use pretty_assertions::assert_eq;
 
@@ -103,4 +104,38 @@ fn a_repricing_that_fails_keeps_the_old_prices_and_is_done_the_next_time() {
     assert_eq!(sandbox.contents(), before);
     sandbox.ledger().connection.execute_batch("DROP TRIGGER full").unwrap();
     assert_eq!(sandbox.ledger().reprice(&dearer).unwrap(), Some(1));
+}
+
+/// Puts a copy of the ledger in its place, as making it anew does under a process that has it open.
+fn replace(sandbox: &Sandbox) {
+    let (path, copy) = (sandbox.path(), sandbox.folder.path().join("copy"));
+    std::fs::copy(&path, &copy).unwrap();
+    std::fs::rename(copy, path).unwrap();
+}
+
+#[test]
+fn a_decision_that_the_new_ledger_does_not_have_is_not_called_done() {
+    let mut sandbox = Sandbox::new();
+    sandbox.ingest_lines(0, vec![line("msg_01a", "one", 0, 1)]);
+    let mut outbox = sandbox.outbox();
+    replace(&sandbox);
+    let decided = outbox.reassign(&user(1), Reassign::Everything);
+    assert!(matches!(decided, Err(LedgerError::Gone { .. })), "{decided:?}");
+    let done = outbox.restore_done();
+    assert!(matches!(done, Err(LedgerError::Gone { .. })), "{done:?}");
+}
+
+#[test]
+fn a_ledger_that_is_made_anew_while_it_is_opened_is_opened_again() {
+    let mut sandbox = Sandbox::new();
+    sandbox.ingest_lines(0, vec![line("msg_01a", "one", 0, 1)]);
+    let tries = std::cell::Cell::new(0);
+    let open = || {
+        tries.set(tries.get() + 1);
+        if tries.get() < 3 {
+            replace(&sandbox);
+        }
+        Ok(tries.get())
+    };
+    assert_eq!(crate::ledger::open::whole(&sandbox.path(), open).unwrap(), 3);
 }
