@@ -217,6 +217,11 @@ impl<P: Pricing + Sync> Collector<P> {
         Ok(self.commit(pass)?)
     }
 
+    pub(super) fn relax(&mut self) {
+        self.ledger.relax();
+        self.lines.relax();
+    }
+
     /// Keeps the number of logs that cannot be read where others can see it; written when it changes.
     pub(super) fn note_unreadable(&mut self) -> Result<(), LedgerError> {
         let now = self.complained.len();
@@ -321,7 +326,7 @@ impl<P: Pricing + Sync> Collector<P> {
         pass.summary.losses += piece.losses;
         let room = LISTED_REPORTS.saturating_sub(pass.summary.reports.len());
         pass.summary.reports.extend(piece.reports.into_iter().take(room));
-        pass.batch_lines += piece.update.lines.len();
+        pass.batch_lines += piece.update.seen.lines();
         pass.batch.push(piece.update);
         progress(Progress { bytes: pass.summary.bytes, total_bytes: pass.total_bytes });
         if pass.batch_lines >= BATCH_LINES || pass.batch.len() >= BATCH_FILES {

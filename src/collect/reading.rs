@@ -2,7 +2,7 @@
 
 use super::plan::{Job, is_agent_file, session_of};
 use crate::domain::{Cursor, UnixMillis};
-use crate::ledger::{FileUpdate, SeenAccount, SeenFault, SeenLine};
+use crate::ledger::{FileUpdate, SeenAccount, SeenFault};
 use crate::parse::{LineContext, Statement, parse_line, parse_unfinished};
 use crate::tail::{Flow, Line, LineReader, LogFile, Oddity, Start, TailError};
 use std::cell::RefCell;
@@ -142,7 +142,7 @@ impl PieceBuilder {
     }
 
     fn is_full(&self, offset: u64) -> bool {
-        self.update.lines.len() + self.update.accounts.len() >= PIECE_LINES
+        self.update.seen.lines() + self.update.accounts.len() >= PIECE_LINES
             || offset.saturating_sub(self.bytes_from) >= PIECE_BYTES
     }
 
@@ -173,7 +173,7 @@ impl PieceBuilder {
     fn take(&mut self, offset: u64, line: Line<'_>, context: LineContext<'_>) {
         let update = &mut self.update;
         let mut sink = |statement| match statement {
-            Statement::Response(line) => update.lines.push(SeenLine { offset, line: *line }),
+            Statement::Response(line) => update.seen.add(offset, *line),
             Statement::Account(account) => {
                 let seen_at = context.fallback_time;
                 update.accounts.push(SeenAccount { offset, account: *account, seen_at });

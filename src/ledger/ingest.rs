@@ -2,65 +2,15 @@
 
 use super::cells::Cells;
 use super::names::Names;
-use super::pending::{Pending, PendingResponses};
-use super::row::{Row, flag};
+use super::pending::{AllIds, Pending, PendingResponses};
+use super::row::Row;
+use super::seen::{FileUpdate, SeenLine, SeenResponse, SeenSession};
 use super::{Ledger, LedgerError, Pricing, write};
-use crate::domain::{ClientAccount, Cost, Cursor, Picodollars, ResponseLine, TokenCounts, UnixMillis};
+use crate::domain::{Cost, Picodollars, TokenCounts};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use std::path::PathBuf;
 
 /// Changes are listed one by one up to this number; a bulk scan only counts them.
 const LISTED_CHANGES: usize = 64;
-
-/// A line that speaks of a response, and where it stands.
-#[derive(Clone, Debug)]
-pub struct SeenLine {
-    /// Byte offset of the line.
-    pub offset: u64,
-    /// What it says.
-    pub line: ResponseLine,
-}
-
-/// A line that was not as it should be.
-#[derive(Clone, Debug)]
-pub struct SeenFault {
-    /// Byte offset of the line.
-    pub offset: u64,
-    /// A short stable name of what was wrong.
-    pub kind: &'static str,
-}
-
-/// A line with the client's own account of a session.
-#[derive(Clone, Debug)]
-pub struct SeenAccount {
-    /// Byte offset of the line.
-    pub offset: u64,
-    /// What it says.
-    pub account: ClientAccount,
-    /// When it was written, as far as the file tells: the line has no time of its own.
-    pub seen_at: UnixMillis,
-}
-
-/// What was read of one file, and where reading it goes on.
-#[derive(Clone, Debug, Default)]
-pub struct FileUpdate {
-    /// The file.
-    pub path: PathBuf,
-    /// The path it had before it was moved.
-    pub moved_from: Option<PathBuf>,
-    /// The folder below the root: the project's name where lines name no working folder.
-    pub folder: String,
-    /// It was read from its beginning: what is known of places in it holds no longer.
-    pub restarted: bool,
-    /// Lines that speak of responses.
-    pub lines: Vec<SeenLine>,
-    /// Lines that were not as they should be.
-    pub faults: Vec<SeenFault>,
-    /// Lines with the client's own account.
-    pub accounts: Vec<SeenAccount>,
-    /// Where reading goes on.
-    pub cursor: Cursor,
-}
 
 /// A response that is new or has grown.
 #[derive(Clone, Debug)]
@@ -108,11 +58,9 @@ impl IngestSummary {
 /// A sighting before the number of its response is settled.
 struct Sighting {
     file: i64,
-    offset: u64,
+    /// Where its response is among those of the transaction.
     position: usize,
-    at: i64,
-    output: u64,
-    flags: i64,
+    line: SeenLine,
 }
 
 impl Ledger {
@@ -122,10 +70,11 @@ impl Ledger {
         updates: Vec<FileUpdate>,
         pricing: &dyn Pricing,
     ) -> Result<IngestSummary, LedgerError> {
-        let names = &mut self.names;
+        let (names, all_ids) = (&mut self.names, self.all_ids.take());
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let result = ingest(&transaction, names, updates, pricing).and_then(|summary| {
+        let result = ingest(&transaction, names, all_ids, updates, pricing).and_then(|(summary, all_ids)| {
             transaction.commit()?;
+            self.all_ids = all_ids;
             Ok(summary)
         });
         self.has_grown |= result.as_ref().is_ok_and(|summary| summary.new_responses > 0);
@@ -136,35 +85,42 @@ impl Ledger {
         }
         result
     }
+
+    /// Gives back memory that only helps while there is much to be taken in.
+    pub fn relax(&mut self) {
+        self.all_ids = None;
+    }
 }
 
 fn ingest(
     sql: &Transaction<'_>,
     names: &mut Names,
+    all_ids: Option<AllIds>,
     updates: Vec<FileUpdate>,
     pricing: &dyn Pricing,
-) -> Result<IngestSummary, LedgerError> {
-    let mut pending = PendingResponses::new(sql)?;
-    let mut sightings = Vec::new();
+) -> Result<(IngestSummary, Option<AllIds>), LedgerError> {
+    let mut pending = PendingResponses::new(sql, all_ids)?;
+    pending.reserve(updates.iter().map(|update| update.seen.responses.len()).sum());
+    let mut sightings = Vec::with_capacity(updates.iter().map(|update| update.seen.lines()).sum());
     let mut files = Vec::with_capacity(updates.len());
     for update in updates {
         files.push(take_in_file(sql, names, update, &mut pending, &mut sightings)?);
     }
     let mut summary = IngestSummary { lines: sightings.len() as u64, files, ..IngestSummary::default() };
     let ids: Vec<i64> = sightings.iter().map(|sighting| pending.id(sighting.position)).collect();
-    let (entries, aliases) = pending.finish();
+    let (entries, aliases, all_ids) = pending.finish();
     let mut cells = Cells::default();
     for entry in &entries {
         write_entry(sql, names, entry, &entries, pricing, &mut cells, &mut summary)?;
     }
     write::aliases(sql, &aliases)?;
-    for (sighting, id) in sightings.iter().zip(ids) {
-        let Sighting { file, offset, at, output, flags, .. } = *sighting;
-        write::sighting(sql, file, offset, id, at, output, flags)?;
-    }
+    write::sightings(
+        sql,
+        sightings.iter().zip(ids).map(|(sighting, id)| (sighting.file, id, sighting.line)),
+    )?;
     cells.write(sql)?;
     names.write_sessions(sql)?;
-    Ok(summary)
+    Ok((summary, all_ids))
 }
 
 fn take_in_file(
@@ -175,12 +131,17 @@ fn take_in_file(
     sightings: &mut Vec<Sighting>,
 ) -> Result<i64, LedgerError> {
     let file = write::file(sql, &update)?;
-    for SeenLine { offset, line } in update.lines {
-        let cwd = line.cwd.as_deref().map(|cwd| (!line.rank.main_chain, line.rank.at.0, cwd));
-        names.see_session(sql, &line.attribution.session, &update.folder, cwd)?;
-        let (at, output, flags) = (line.rank.at.0, line.rank.output, sighting_flags(&line));
-        let position = pending.take_in(sql, names, line)?;
-        sightings.push(Sighting { file, offset, position, at, output, flags });
+    for SeenSession { name, cwd } in &update.seen.sessions {
+        let cwd = cwd.as_ref().map(|(sidechain, at, cwd)| (*sidechain, *at, cwd.as_str()));
+        names.see_session(sql, name, &update.folder, cwd)?;
+    }
+    let mut positions = Vec::with_capacity(update.seen.responses.len());
+    for SeenResponse { key, response } in update.seen.responses {
+        positions.push(pending.take_in(sql, names, key, response)?);
+    }
+    for line in update.seen.lines {
+        let position = positions.get(line.response).copied().unwrap_or_default();
+        sightings.push(Sighting { file, position, line });
     }
     for fault in update.faults {
         write::fault(sql, file, &fault)?;
@@ -189,19 +150,6 @@ fn take_in_file(
         write::account(sql, names, file, &account)?;
     }
     Ok(file)
-}
-
-fn sighting_flags(line: &ResponseLine) -> i64 {
-    [
-        (line.is_final, flag::FINAL),
-        (line.time_is_guessed, flag::TIME_GUESSED),
-        (line.rank.main_chain, flag::MAIN_CHAIN),
-        (line.rank.stopped, flag::STOPPED),
-        (line.attribution.copied, flag::COPIED),
-    ]
-    .into_iter()
-    .filter(|(set, _)| *set)
-    .fold(0, |flags, (_, bit)| flags | bit)
 }
 
 /// Writes one response of the transaction and what it changes in the cells.

@@ -28,12 +28,13 @@ mod reprice;
 mod restored;
 mod row;
 mod schema;
+mod seen;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use backup::{Backup, BackupStop};
-pub use ingest::{Change, FileUpdate, IngestSummary, SeenAccount, SeenFault, SeenLine};
+pub use ingest::{Change, IngestSummary};
 pub use lock::{Activity, Holder, LedgerLock, LockError};
 pub use losses::Losses;
 pub use open::Ledger;
@@ -45,6 +46,7 @@ pub use quarantine::{Quarantined, quarantined};
 pub use read::{LedgerReader, ResponseRecord, RestoredRecord, SightingRecord};
 pub use rebuild::{RebuildNote, Rebuilt, RebuiltFrom};
 pub use schema::SCHEMA_VERSION;
+pub use seen::{FileUpdate, Seen, SeenAccount, SeenFault};
 
 use crate::domain::{Cost, ModelName, UnixMillis, Usage};
 use std::path::{Path, PathBuf};

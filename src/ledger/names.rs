@@ -4,6 +4,7 @@
 //! A failed transaction may have numbered names that it then took back: the caller clears the cache.
 
 use super::LedgerError;
+use super::seen::CwdRank;
 use rusqlite::{Connection, OptionalExtension, params};
 use rustc_hash::FxHashMap;
 
@@ -21,9 +22,6 @@ struct Table {
     ids: FxHashMap<String, i64>,
     names: FxHashMap<i64, String>,
 }
-
-/// Where a session's working folder was read: the smallest wins.
-type CwdRank = (bool, i64, String);
 
 #[derive(Debug)]
 struct Session {

@@ -8,6 +8,7 @@
 use super::backup::{DAY_MS, make_private};
 use super::lock::Audited;
 use super::names::Names;
+use super::pending::AllIds;
 use super::quarantine::{COMPANIONS, sync_folder, with};
 use super::{Activity, LEDGER_FILE, LedgerError, LedgerLock, Rebuilt, audit, place, rebuild, schema};
 use crate::domain::{FileStat, UnixMillis};
@@ -33,6 +34,7 @@ const WAL_BYTES: i64 = 8 << 20;
 pub struct Ledger {
     pub(super) connection: Connection,
     pub(super) names: Names,
+    pub(super) all_ids: Option<AllIds>,
     path: PathBuf,
     identity: Option<(u64, u64)>,
     /// When it was last looked through; `None` where it may be damaged.
@@ -67,8 +69,17 @@ impl Ledger {
         let path = folder.join(LEDGER_FILE);
         let Opened { connection, audited } = opened;
         let identity = file_identity(&path);
-        let (names, audited) = (Names::default(), Some(audited));
-        Self { connection, names, path, identity, audited, has_grown: false, rebuilding: None, lock }
+        Self {
+            connection,
+            names: Names::default(),
+            all_ids: None,
+            path,
+            identity,
+            audited: Some(audited),
+            has_grown: false,
+            rebuilding: None,
+            lock,
+        }
     }
 
     /// Takes the place of what was open.

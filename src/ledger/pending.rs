@@ -6,9 +6,10 @@
 use super::names::Names;
 use super::row::{COLUMNS, Row};
 use super::{LedgerError, meta};
-use crate::domain::{Attribution, Chain, MessageKey, Response, ResponseLine, UnixMillis};
+use crate::domain::{Attribution, Chain, MessageKey, Response, UnixMillis};
 use rusqlite::{Connection, OptionalExtension};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
+use std::hash::BuildHasher;
 
 /// A response of this transaction.
 #[derive(Debug)]
@@ -49,6 +50,13 @@ impl Place {
     }
 }
 
+/// Hashes of the ids of all responses of a ledger that was empty not long ago: its first scan need not look for
+/// every response in the table.
+pub(super) type AllIds = FxHashSet<u64>;
+
+/// More are not kept in memory: four megabytes.
+const MANY_IDS: usize = 1 << 18;
+
 /// All responses of this transaction.
 #[derive(Debug, Default)]
 pub(super) struct PendingResponses {
@@ -59,28 +67,41 @@ pub(super) struct PendingResponses {
     new_aliases: Vec<(String, usize)>,
     next_id: i64,
     ledger_is_empty: bool,
+    /// All that the ledger has, where that is known.
+    all_ids: Option<AllIds>,
 }
 
 impl PendingResponses {
-    pub(super) fn new(sql: &Connection) -> Result<Self, LedgerError> {
+    /// `all_ids` is what the ledger has, where that is known.
+    pub(super) fn new(sql: &Connection, all_ids: Option<AllIds>) -> Result<Self, LedgerError> {
         let highest: Option<i64> = sql.query_row("SELECT MAX(id) FROM response", [], |row| row.get(0))?;
         // A number that was offered and then absorbed is not given out again.
         let offered = meta::number(sql, meta::OFFERED)?;
         let next_id = highest.max(offered).unwrap_or(0) + 1;
-        Ok(Self { next_id, ledger_is_empty: highest.is_none(), ..Self::default() })
+        let ledger_is_empty = highest.is_none();
+        let all_ids = if ledger_is_empty { Some(AllIds::default()) } else { all_ids };
+        Ok(Self { next_id, ledger_is_empty, all_ids, ..Self::default() })
     }
 
-    /// Takes in one line; returns the position of its response.
+    /// Makes room for this many more.
+    pub(super) fn reserve(&mut self, responses: usize) {
+        self.entries.reserve(responses);
+        self.by_id.reserve(responses);
+        self.by_message_id.reserve(responses);
+    }
+
+    /// Takes in what lines say of a response; returns its position.
     pub(super) fn take_in(
         &mut self,
         sql: &Connection,
         names: &mut Names,
-        line: ResponseLine,
+        key: MessageKey,
+        response: Response,
     ) -> Result<usize, LedgerError> {
-        match line.key.clone() {
-            MessageKey::Global(id) => self.take_in_global(sql, names, id, line),
+        match key {
+            MessageKey::Global(id) => self.take_in_global(sql, names, id, response),
             MessageKey::Aliases { id, names: aliases, chain } => {
-                self.take_in_aliased(sql, names, &id, &aliases, chain.as_ref(), line)
+                self.take_in_aliased(sql, names, &id, &aliases, chain.as_ref(), response)
             }
         }
     }
@@ -90,14 +111,14 @@ impl PendingResponses {
         sql: &Connection,
         names: &mut Names,
         message_id: String,
-        line: ResponseLine,
+        response: Response,
     ) -> Result<usize, LedgerError> {
         let known = match self.by_message_id.get(&message_id) {
             Some(position) => Some(*position),
-            None if self.ledger_is_empty => None,
+            None if self.all_ids.as_ref().is_some_and(|ids| !ids.contains(&hash(&message_id))) => None,
             None => self.load(sql, names, "message_id = ?1 AND flags & 1024", &message_id)?,
         };
-        let position = self.merge_or_add(known, &message_id, true, line);
+        let position = self.merge_or_add(known, &message_id, true, response);
         if known.is_none() || !self.by_message_id.contains_key(&message_id) {
             self.by_message_id.insert(message_id, position);
         }
@@ -111,7 +132,7 @@ impl PendingResponses {
         message_id: &str,
         aliases: &[String],
         chain: Option<&Chain>,
-        line: ResponseLine,
+        response: Response,
     ) -> Result<usize, LedgerError> {
         let mut known: Option<usize> = None;
         let looked_for = chain.map(|chain| chain.looks_for.as_slice()).unwrap_or_default();
@@ -122,7 +143,7 @@ impl PendingResponses {
                 None => found,
             });
         }
-        let position = self.merge_or_add(known, message_id, false, line);
+        let position = self.merge_or_add(known, message_id, false, response);
         for alias in aliases.iter().chain(chain.and_then(|chain| chain.awaits.as_ref())) {
             if self.by_alias.get(alias).map(|at| self.resolve(*at)) != Some(position) {
                 self.by_alias.insert(alias.clone(), position);
@@ -137,9 +158,8 @@ impl PendingResponses {
         known: Option<usize>,
         message_id: &str,
         is_global: bool,
-        line: ResponseLine,
+        response: Response,
     ) -> usize {
-        let response = Response::new(line);
         if let Some(entry) = known.and_then(|position| self.entries.get_mut(position)) {
             entry.response.merge(response);
             return known.unwrap_or_default();
@@ -254,8 +274,9 @@ impl PendingResponses {
         self.entries.get(self.resolve(position)).map_or(0, |entry| entry.id)
     }
 
-    /// All responses of the transaction, absorbed ones included, and the aliases they gained.
-    pub(super) fn finish(mut self) -> (Vec<Pending>, Vec<(String, i64)>) {
+    /// All responses of the transaction, absorbed ones included, the aliases they gained, and what the ledger
+    /// then has, where that is known.
+    pub(super) fn finish(mut self) -> (Vec<Pending>, Vec<(String, i64)>, Option<AllIds>) {
         let aliases =
             self.new_aliases.iter().map(|(alias, position)| (alias.clone(), self.id(*position))).collect();
         for entry in &mut self.entries {
@@ -263,6 +284,13 @@ impl PendingResponses {
                 place.restore(&mut entry.response);
             }
         }
-        (self.entries, aliases)
+        if let Some(ids) = &mut self.all_ids {
+            ids.extend(self.by_message_id.keys().map(|id| hash(id)));
+        }
+        (self.entries, aliases, self.all_ids.filter(|ids| ids.len() <= MANY_IDS))
     }
+}
+
+fn hash(id: &str) -> u64 {
+    FxBuildHasher.hash_one(id)
 }

@@ -117,7 +117,7 @@ impl Ledger {
         put_aside(self.path(), &rebuilt.put_aside, rebuilt.from)?;
         // Closed while there is nothing under its name: SQLite then leaves the files as they are.
         self.connection = Connection::open_in_memory()?;
-        self.names = super::names::Names::default();
+        (self.names, self.all_ids) = (super::names::Names::default(), None);
         Ok(rebuilt)
     }
 }

@@ -2,9 +2,9 @@
 
 use super::LedgerError;
 use super::cells::split_cost;
-use super::ingest::{FileUpdate, SeenAccount, SeenFault};
 use super::names::Names;
 use super::row::{Row, part_kind_number, sql_count};
+use super::seen::{FileUpdate, SeenAccount, SeenFault, SeenLine};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
@@ -154,18 +154,18 @@ pub(super) fn aliases(sql: &Connection, aliases: &[(String, i64)]) -> Result<(),
     Ok(())
 }
 
-/// Writes that a line spoke of a response; a line that was read before says the same again.
-pub(super) fn sighting(
+/// Writes which lines spoke of which responses, by file and response; a line that was read before says the same
+/// again.
+pub(super) fn sightings(
     sql: &Connection,
-    file: i64,
-    offset: u64,
-    response: i64,
-    at: i64,
-    output: u64,
-    flags: i64,
+    lines: impl Iterator<Item = (i64, i64, SeenLine)>,
 ) -> Result<(), LedgerError> {
-    sql.prepare_cached("INSERT OR IGNORE INTO sighting VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![file, sql_count(offset), response, at, sql_count(output), flags])?;
+    let mut statement =
+        sql.prepare_cached("INSERT OR IGNORE INTO sighting VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for (file, response, line) in lines {
+        let SeenLine { offset, at, output, flags, .. } = line;
+        statement.execute(params![file, sql_count(offset), response, at, sql_count(output), flags])?;
+    }
     Ok(())
 }
 

@@ -15,6 +15,10 @@ mod tests;
 /// Size of the read buffer: stays in the second-level cache.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// What is kept of a buffer that a long line made grow: most of the long lines that there are fit, and memory that
+/// is given back and asked for again for each of them costs more than reading them.
+const KEPT_BYTES: usize = 1 << 20;
+
 /// Holds what is searched for, and more.
 const LEAST_BUFFER_BYTES: usize = 64;
 
@@ -86,13 +90,20 @@ impl LineReader {
         chunk_end: &mut impl FnMut(&Position) -> Flow,
     ) -> io::Result<()> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(self.buffer_bytes.max(buffer.len()), 0);
+        if buffer.capacity() == 0 {
+            // Zeroed by the system, page by page as it is used.
+            buffer = vec![0; self.buffer_bytes];
+        }
         let result = self.split(&mut buffer, source, position, visit, chunk_end);
-        // A long line made the buffer grow: give the memory back.
-        buffer.truncate(self.buffer_bytes);
-        buffer.shrink_to(self.buffer_bytes);
+        buffer.resize(self.buffer_bytes, 0);
+        buffer.shrink_to(KEPT_BYTES);
         self.buffer = buffer;
         result
+    }
+
+    /// Gives the buffer's memory back until the next reading.
+    pub fn relax(&mut self) {
+        self.buffer = Vec::new();
     }
 
     fn split(
@@ -133,6 +144,10 @@ impl LineReader {
             let used = self.whole_lines(bytes, searched_from, position, visit);
             buffer.copy_within(used..filled, 0);
             filled -= used;
+            if filled < self.buffer_bytes {
+                // Behind a long line, what is read at once fits the cache again.
+                buffer.truncate(self.buffer_bytes);
+            }
             if chunk_end(position).is_break() {
                 return Ok(());
             }

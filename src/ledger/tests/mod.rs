@@ -230,12 +230,14 @@ fn line(id: &str, session: &str, at: i64, output: u64) -> ResponseLine {
 /// What was read of a file: lines a hundred bytes long, from `offset` on.
 fn update(path: &str, offset: u64, lines: Vec<ResponseLine>) -> FileUpdate {
     let end = offset + 100 * lines.len() as u64;
-    let seen = lines.into_iter().zip((offset..).step_by(100));
-    FileUpdate {
+    let mut update = FileUpdate {
         path: path.into(),
         folder: "-project".to_owned(),
-        lines: seen.map(|(line, offset)| SeenLine { offset, line }).collect(),
         cursor: Cursor { offset: end, ..Cursor::default() },
         ..FileUpdate::default()
+    };
+    for (line, offset) in lines.into_iter().zip((offset..).step_by(100)) {
+        update.seen.add(offset, line);
     }
+    update
 }
