@@ -6,6 +6,7 @@
 //! cannot be read is reported and harms no other; a ledger that cannot be written ends the pass, and
 //! the next one begins where the last commit left off. Refuses: to remember anything that matters.
 
+mod bundles;
 mod intake;
 mod pass;
 mod plan;

@@ -3,6 +3,7 @@
 //! Owns: the ledger and what is known of files beside it. Fails where the ledger cannot be written; what was
 //! committed by then stays, and the next pass goes on from there.
 
+use super::bundles::{Bundles, Delivery};
 use super::intake::{Intake, Pass, Progress};
 use super::plan::{Job, Known, Moved};
 use super::reading::{End, FileReport, Limits, Piece, read_file};
@@ -21,8 +22,8 @@ use std::sync::{Arc, Mutex};
 const BATCH_LINES: usize = 8192;
 /// Files gathered before a transaction is written.
 const BATCH_FILES: usize = 1024;
-/// Pieces that may wait for the writer: bounds the memory of a scan.
-const WAITING_PIECES: usize = 4;
+/// Bundles that may wait for the writer: bounds the memory of a scan.
+const WAITING_BUNDLES: usize = 4;
 /// Reports of one pass are listed up to this number: memory stays bounded whatever is in the logs.
 const LISTED_REPORTS: usize = 10_000;
 /// Below this many new bytes a second thread costs more than it saves.
@@ -273,23 +274,20 @@ impl<P: Pricing + Sync> Collector<P> {
         let max_line_bytes = self.options.tail.max_line_bytes;
         let limits = self.limits.clone();
         std::thread::scope(|scope| {
-            let (sender, receiver) = sync_channel::<Delivery>(WAITING_PIECES);
+            let (sender, receiver) = sync_channel(WAITING_BUNDLES);
             for _ in 0..threads {
-                let (sender, queue, limits) = (sender.clone(), &queue, &limits);
+                let (mut bundles, queue, limits) = (Bundles::new(sender.clone()), &queue, &limits);
                 scope.spawn(move || {
                     let mut lines = LineReader::new(max_line_bytes);
                     while let Some(job) = queue.lock().ok().and_then(|mut jobs| jobs.pop()) {
                         let result = read_file(&job, &mut lines, limits, &mut |piece| {
-                            if sender.send(Delivery::Piece(piece)).is_ok() {
-                                Flow::Continue(())
-                            } else {
-                                Flow::Break(())
-                            }
+                            bundles.add(Delivery::Piece(Box::new(piece)))
                         });
-                        if sender.send(Delivery::Done(Box::new(job), result)).is_err() {
-                            break;
+                        if bundles.add(Delivery::Done(Box::new(job), result)).is_break() {
+                            return;
                         }
                     }
+                    let _ = bundles.send();
                 });
             }
             drop(sender);
@@ -300,13 +298,13 @@ impl<P: Pricing + Sync> Collector<P> {
     /// Takes pieces until the readers are done. When it ends before, the receiver goes, and they stop.
     fn receive(
         &mut self,
-        receiver: Receiver<Delivery>,
+        receiver: Receiver<Vec<Delivery>>,
         pass: &mut Pass,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), CollectError> {
-        for delivery in receiver {
+        for delivery in receiver.into_iter().flatten() {
             match delivery {
-                Delivery::Piece(piece) => self.take_piece(pass, piece, progress)?,
+                Delivery::Piece(piece) => self.take_piece(pass, *piece, progress)?,
                 Delivery::Done(job, result) => self.note_result(pass, &job, result),
             }
             if self.is_stopped() {
@@ -370,10 +368,4 @@ impl<P: Pricing + Sync> Collector<P> {
             }
         }
     }
-}
-
-/// What a reader sends to the writer.
-enum Delivery {
-    Piece(Piece),
-    Done(Box<Job>, Result<End, TailError>),
 }

@@ -254,9 +254,15 @@ fn a_long_line_that_is_not_finished_is_read_again_from_its_beginning() {
 
 #[test]
 fn a_long_line_leaves_no_large_buffer_behind() {
-    let mut reader = reader(16, 1 << 20);
-    read(&mut reader, &usage_line(1 << 18), 0, &[usize::MAX]);
-    assert!(reader.buffer.capacity() <= 64, "{} bytes are kept", reader.buffer.capacity());
+    let mut reader = reader(16, 1 << 24);
+    for (length, most) in [(KEPT_BYTES / 2, KEPT_BYTES), (KEPT_BYTES * 3, KEPT_BYTES)] {
+        read(&mut reader, &usage_line(length), 0, &[usize::MAX]);
+        assert!(reader.buffer.capacity() <= most, "{} bytes are kept", reader.buffer.capacity());
+    }
+    reader.relax();
+    assert_eq!(reader.buffer.capacity(), 0);
+    let line = [usage_line(32), b"\n".to_vec()].concat();
+    assert_eq!(read(&mut reader, &line, 0, &[usize::MAX]).0.len(), 1, "and takes what it needs");
 }
 
 #[test]
