@@ -1,7 +1,8 @@
 //! `tallyd publish`: send what waits, now.
 //!
 //! Where no daemon runs, takes in what is new in the logs and sends it. Beside a daemon it sends what that has
-//! taken in, and with `--wait` lets it take in and send first. Whatever is not sent stays in the ledger and is sent another time.
+//! taken in, and with `--wait` lets it take in and send first. Whatever is not sent stays in the ledger and is sent
+//! another time.
 
 mod alone;
 mod beside;

@@ -2,10 +2,10 @@
 //!
 //! Owns: the tokio runtime, signals, the order of starting and ending. One thread owns the pipeline and
 //! the watches and does one piece of work at a time; the loop beside it gathers hints meanwhile, so that
-//! a burst of events becomes one pass. A third publishes, where that is on. A pass that fails (a full disk) is repeated with growing pauses;
-//! nothing is lost, since cursors only move with facts. A ledger that is damaged is made anew and read into
-//! again, the publisher waiting meanwhile. Fails at start; once it follows, it follows until its ledger is
-//! deleted or cannot be made anew.
+//! a burst of events becomes one pass. A third publishes, where that is on. A pass that fails (a full disk) is
+//! repeated with growing pauses; nothing is lost, since cursors only move with facts. A ledger that is damaged is
+//! made anew and read into again, the publisher waiting meanwhile. Fails at start; once it follows, it follows until
+//! its ledger is deleted or cannot be made anew.
 
 mod backup;
 mod follow;

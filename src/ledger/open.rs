@@ -214,8 +214,8 @@ fn check_file(path: &Path, metadata: &Metadata) -> Result<(), LedgerError> {
     if metadata.len() == 0 { Err(LedgerError::damaged(path, "it is empty")) } else { Ok(()) }
 }
 
-/// The ledger that was being made when a former process ended, else a new one; `true` for that. A write-ahead log without its
-/// database is damage: SQLite would write it into whatever comes in its place.
+/// The ledger that was being made when a former process ended, else a new one; `true` for that. A write-ahead log
+/// without its database is damage: SQLite would write it into whatever comes in its place.
 fn make(path: &Path) -> Result<bool, LedgerError> {
     if rebuild::finish(path)? {
         return Ok(false);

@@ -3,8 +3,8 @@
 //! Invariant: a session has a row here only as long as the restored value knows more of it than the cells do
 //! ([`Fullness`]); it then counts by this value alone, and by the cells alone otherwise. So nothing counts
 //! twice, and a log that comes back takes over in the transaction in which it has caught up.
-//! Owns: the tables `restored` and `restored_cell`, and the digest that shows damage to them. Refuses: to mix the two, and to reprice what it has no
-//! responses of. Fails as the ledger does.
+//! Owns: the tables `restored` and `restored_cell`, and the digest that shows damage to them. Refuses: to mix the
+//! two, and to reprice what it has no responses of. Fails as the ledger does.
 
 use super::names::Names;
 use super::row::count;

@@ -161,7 +161,8 @@ impl Publisher {
         self.reload(reloaded);
     }
 
-    /// Publishes until told to stop, and gives itself back. Reads and writes the ledger between awaits, so give it a thread of its own.
+    /// Publishes until told to stop, and gives itself back. Reads and writes the ledger between awaits, so give it a
+    /// thread of its own.
     pub async fn run(mut self, mut orders: UnboundedReceiver<Order>) -> Self {
         let mut next = monotonic();
         let deadline = loop {

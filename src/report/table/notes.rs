@@ -1,7 +1,7 @@
 //! The words around a table: its title, its footnotes, and the sentence in place of an empty one.
 //!
-//! Owns: what is said of unpriced usage, lower bounds, what comes from the server, and the meaning of costs. Refuses: numbers of its
-//! own; all come from the report. Cannot fail.
+//! Owns: what is said of unpriced usage, lower bounds, what comes from the server, and the meaning of costs. Refuses:
+//! numbers of its own; all come from the report. Cannot fail.
 
 use super::Page;
 use crate::report::build::Report;
