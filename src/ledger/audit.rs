@@ -102,10 +102,13 @@ pub(super) fn as_damage(path: &Path, error: LedgerError) -> LedgerError {
 pub(super) fn sessions(sql: &Connection, path: &Path, keys: &[SessionKey]) -> Result<(), LedgerError> {
     let snapshot = sql.unchecked_transaction()?;
     let numbers: Vec<String> = keys.iter().map(|key| key.0.to_string()).collect();
-    let only = format!("WHERE session IN ({})", numbers.join(", "));
-    let audited = sums(&snapshot, &only).and_then(|()| match restored::defect_of(&snapshot, &only)? {
-        Some(defect) => Err(Finding::Damage(defect)),
-        None => Ok(()),
+    let numbers = numbers.join(", ");
+    let only = format!("WHERE session IN ({numbers})");
+    let audited = sums(&snapshot, &only).and_then(|()| names(&snapshot, &numbers)).and_then(|()| {
+        match restored::defect_of(&snapshot, &only)? {
+            Some(defect) => Err(Finding::Damage(defect)),
+            None => Ok(()),
+        }
     });
     audited.map_err(|finding| verdict(path, finding))
 }
@@ -269,6 +272,25 @@ fn are_known(sql: &Connection, expected: &FxHashMap<Key, Expected>) -> Result<()
         return Ok(());
     }
     Err(Finding::Damage("a response has a session or model that is not there".to_owned()))
+}
+
+/// Of these sessions and all models, table and index give the same name: under another one the server would have them
+/// twice.
+fn names(sql: &Connection, sessions: &str) -> Result<(), Finding> {
+    let wrong: i64 = sql.query_row(
+        &format!(
+            "SELECT (SELECT count(*) FROM session AS s WHERE s.id IN ({sessions}) AND NOT EXISTS \
+             (SELECT 1 FROM session AS i INDEXED BY sqlite_autoindex_session_1 WHERE i.name = s.name AND +i.id = s.id)) \
+             + (SELECT count(*) FROM model AS m WHERE NOT EXISTS \
+             (SELECT 1 FROM model AS i INDEXED BY sqlite_autoindex_model_1 WHERE i.name = m.name AND +i.id = m.id))"
+        ),
+        [],
+        |row| row.get(0),
+    )?;
+    if wrong == 0 {
+        return Ok(());
+    }
+    Err(Finding::Damage("the name of a session or model is not the one that it is found by".to_owned()))
 }
 
 fn numbers(sql: &Connection, table: &str) -> Result<FxHashSet<i64>, rusqlite::Error> {

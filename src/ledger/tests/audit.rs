@@ -334,3 +334,27 @@ fn a_rebuild_that_was_cut_off_is_finished_by_the_next_start() {
     sandbox.reopen();
     assert!(!stale.exists());
 }
+
+/// The server would have the session twice, under both names.
+#[test]
+fn no_name_is_sent_that_a_flipped_bit_has_made() {
+    for name in ["session-3", "opus"] {
+        let mut sandbox = Sandbox::new();
+        sandbox.ingest_lines(0, lines());
+        sandbox.ledger().checkpoint().unwrap();
+        let keys: Vec<_> = sandbox.outbox().waiting(99).unwrap().iter().map(|one| one.key).collect();
+        let bytes = fs::read(sandbox.path()).unwrap();
+        let found: Vec<usize> =
+            (0..bytes.len()).filter(|at| bytes[*at..].starts_with(name.as_bytes())).collect();
+        drop(sandbox.ledger.take());
+        assert!(found.len() > 1, "{name} is in a table and in its index");
+        for at in found {
+            let mut spoiled = bytes.clone();
+            spoiled[at + name.len() - 1] ^= 4;
+            fs::write(sandbox.path(), spoiled).unwrap();
+            let to = super::outbox::user(1);
+            let refused = sandbox.outbox().offer(&to, &keys).expect_err("it was offered");
+            assert!(refused.is_damaged(), "{name} at {at}: {refused:?}");
+        }
+    }
+}
