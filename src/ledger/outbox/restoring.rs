@@ -104,8 +104,9 @@ impl Outbox {
     }
 
     /// Takes of these values, which `from` has now, those that know more than the ledger, in one transaction.
-    /// Where the ledger is nobody's, it becomes theirs with the first that is taken. What is taken need not
-    /// be sent; what was being sent of such a session is not acknowledged any more.
+    /// Where the ledger is nobody's, it becomes theirs with the first that both have: it was sent from here, and who
+    /// sent it is not known any more. What is taken need not be sent; what was being sent of such a session is not
+    /// acknowledged any more.
     pub fn adopt(
         &mut self,
         from: &Destination,
@@ -122,7 +123,12 @@ impl Outbox {
         let mut found = Vec::with_capacity(values.len());
         for one in values {
             found.push(match verdict(&sql, one)? {
-                Verdict::Leave(found) => found,
+                Verdict::Leave(found) => {
+                    if found == Found::Known && owner::current_number(&sql)?.is_none() {
+                        owner::make_current(&sql, from)?;
+                    }
+                    found
+                }
                 Verdict::Forget(session) => {
                     restored::forget(&sql, session)?;
                     sql.execute("UPDATE session SET stamp = stamp + 1 WHERE id = ?1", [session])?;

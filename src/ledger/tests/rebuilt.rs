@@ -214,6 +214,24 @@ fn what_was_never_published_is_not_looked_for_at_a_server() {
     }
 }
 
+/// Nobody knows any more whose the ledger was; that the server has the same sessions says it.
+#[test]
+fn whose_server_has_the_sessions_is_known_again_after_a_second_damage() {
+    let mut sandbox = Sandbox::new();
+    sandbox.ingest_lines(0, vec![line("msg_01A", "one", 0, 10)]);
+    let value = publish(&sandbox, &user(1)).remove(0).value.unwrap();
+    drop(sandbox.ledger.take());
+    fs::write(sandbox.path(), "no database").unwrap();
+    sandbox.open_or_rebuild(NOW).unwrap().unwrap();
+    sandbox.ingest_lines(0, vec![line("msg_01A", "one", 0, 10)]);
+    assert_eq!(sandbox.outbox().owner().unwrap(), None, "it could not be read");
+    assert_eq!(adopt(&sandbox, theirs(value, revision(7))), Found::Known);
+    sandbox.outbox().restore_done().unwrap();
+    sandbox.spoil("DROP TABLE sighting");
+    sandbox.open_or_rebuild(NOW).unwrap().unwrap();
+    assert!(sandbox.outbox().wants_restore().unwrap(), "the log may be gone by now");
+}
+
 /// Where a process may end while it makes a ledger anew, by what is then in the folder.
 #[test]
 fn each_step_of_a_rebuild_that_is_the_last_one_is_made_good() {
