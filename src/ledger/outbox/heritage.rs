@@ -7,7 +7,7 @@
 use super::restoring::is_wanted;
 use super::{OWN, owner, republish_where};
 use crate::domain::{Destination, UserId};
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, meta};
 use rusqlite::{Connection, Row, params};
 
 /// More than any server takes as a session's id, and less than damage may make of one.
@@ -23,6 +23,8 @@ pub(in crate::ledger) struct Heritage {
     is_whole: bool,
     /// What the server has was still to be read.
     is_wanted: bool,
+    /// Something was sent, or was about to be: that nobody has acknowledged it says nothing.
+    was_offered: bool,
 }
 
 impl Heritage {
@@ -45,6 +47,7 @@ impl Heritage {
             held: held.into_iter().filter(is_one).collect(),
             is_whole,
             is_wanted: is_wanted(sql).unwrap_or(true),
+            was_offered: meta::number(sql, meta::OFFERED).is_ok_and(|offered| offered.is_some()),
         }
     }
 
@@ -57,7 +60,7 @@ impl Heritage {
     /// Whether a server may have some of it. What it has of a user of whom nothing was ever sent from here is another
     /// machine's.
     pub(in crate::ledger) fn may_be_on_a_server(&self) -> bool {
-        self.owner().is_some() || !self.is_whole || self.is_wanted
+        self.owner().is_some() || !self.is_whole || self.is_wanted || self.was_offered
     }
 
     /// Writes it into a ledger that belongs to nobody yet, or to the same owner.

@@ -232,6 +232,18 @@ fn whose_server_has_the_sessions_is_known_again_after_a_second_damage() {
     assert!(sandbox.outbox().wants_restore().unwrap(), "the log may be gone by now");
 }
 
+#[test]
+fn what_was_sent_and_never_acknowledged_is_looked_for_at_the_server() {
+    let mut sandbox = Sandbox::new();
+    sandbox.ingest_lines(0, vec![line("msg_01A", "one", 0, 10)]);
+    let keys: Vec<_> = sandbox.outbox().waiting(9).unwrap().iter().map(|one| one.key).collect();
+    assert!(matches!(sandbox.outbox().offer(&user(1), &keys), Ok(Offered::Values(_))));
+    assert_eq!(sandbox.outbox().owner().unwrap(), None, "the answer was lost");
+    sandbox.spoil("DROP TABLE sighting");
+    sandbox.open_or_rebuild(NOW).unwrap().unwrap();
+    assert!(sandbox.outbox().wants_restore().unwrap());
+}
+
 /// Where a process may end while it makes a ledger anew, by what is then in the folder.
 #[test]
 fn each_step_of_a_rebuild_that_is_the_last_one_is_made_good() {
