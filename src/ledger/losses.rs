@@ -1,17 +1,21 @@
 //! What a ledger that was made anew lacks of what the damaged one had.
 //!
-//! Owns: the comparison by session and number of responses, and what is noted of it. Made when all logs have been
-//! read since, and again when logs or the server have given back something: what came back is missing no more.
+//! Owns: the comparison by session, of the number of responses and, where it counts by them, of each of them; and what
+//! is noted of it. Made when all logs have been read since, and again when logs or the server have given back something: what came back is missing no more.
 //! Compared is with all damaged files that there are: a ledger that was damaged after another one had not got what
 //! that one had lost. What was restored in a damaged ledger counts as what it had. Reads as much of the damaged
 //! files as can be read, and says whether that was all. Fails as the ledger does; what is wrong with a damaged
 //! file is no failure.
 
 use super::quarantine::{databases, quarantined};
+use super::row::flag;
 use super::{Ledger, LedgerError, audit, meta};
 use rusqlite::{Connection, Row};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+
+/// The version of the tables that has what was read from the server.
+const RESTORED_SINCE: i64 = 3;
 
 /// What the damaged ledgers had and the new one has not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,27 +101,53 @@ fn parse(text: &str) -> Option<Losses> {
 
 /// What can be read of the damaged files, and is not in the ledger.
 fn compare(ledger: &Connection, damaged: &[PathBuf]) -> Result<Losses, LedgerError> {
-    let (mut before, mut is_all) = (HashMap::new(), true);
+    let (mut before, mut is_all) = (Had::default(), true);
     for path in damaged.iter().flat_map(|path| databases(path)) {
-        let Ok((counts, wrong)) = audit::read_only(&path).map(|former| responses(&former)) else {
+        let Ok((had, wrong)) = audit::read_only(&path).map(|former| responses(&former)) else {
             is_all = false;
             continue;
         };
         is_all &= wrong.is_none();
-        raise(&mut before, counts);
+        before.raise(had);
     }
     let (now, wrong) = responses(ledger);
     if let Some(wrong) = wrong {
         let path = Path::new(ledger.path().unwrap_or_default());
         return Err(audit::as_damage(path, wrong.into()));
     }
+    let there: HashSet<&String> = now.ids.values().flatten().collect();
     let mut losses = Losses { is_all, ..Losses::default() };
-    for (name, count) in before {
-        let lost = count.saturating_sub(now.get(&name).copied().unwrap_or(0));
+    for (name, count) in before.counts {
+        let lost = count.saturating_sub(now.counts.get(&name).copied().unwrap_or(0));
+        // New ones do not make up for old ones. Of which ones the server's value is made up nobody knows.
+        let ids = before.ids.get(&name).filter(|_| !now.restored.contains(&name));
+        let gone = ids.map_or(0, |ids| ids.iter().filter(|id| !there.contains(id)).count());
+        let lost = lost.max(u64::try_from(gone).unwrap_or(u64::MAX));
         losses.sessions += u64::from(lost > 0);
         losses.responses = losses.responses.saturating_add(lost);
     }
     Ok(losses)
+}
+
+/// What there is of each session, by name.
+#[derive(Default)]
+struct Had {
+    /// Responses, as many as any of the tables says that have them.
+    counts: HashMap<String, u64>,
+    /// The ids of those whose id nobody else has.
+    ids: HashMap<String, HashSet<String>>,
+    /// Sessions that count by what the server has of them.
+    restored: HashSet<String>,
+}
+
+impl Had {
+    /// Of each session the greater count, and all ids.
+    fn raise(&mut self, more: Self) {
+        raise(&mut self.counts, more.counts);
+        for (name, ids) in more.ids {
+            self.ids.entry(name).or_default().extend(ids);
+        }
+    }
 }
 
 /// Of each session the greater count.
@@ -131,30 +161,36 @@ fn raise(all: &mut HashMap<String, u64>, counts: HashMap<String, u64>) {
 /// Why not all could be read, where that is so.
 type Wrong = Option<rusqlite::Error>;
 
-/// Responses by session, as many as any of the tables says that have them.
-fn responses(sql: &Connection) -> (HashMap<String, u64>, Wrong) {
+fn responses(sql: &Connection) -> (Had, Wrong) {
     let (sessions, wrong_names) = sessions(sql);
     let (facts, wrong_facts) = counts(sql, "SELECT session, 1 FROM response");
     let (cells, wrong_cells) = counts(sql, "SELECT session, messages FROM cell");
     let (restored, wrong_restored) = counts(sql, "SELECT session, messages FROM restored_cell");
-    let mut all: HashMap<String, u64> = HashMap::new();
+    let name = |session: &i64| sessions.get(session).cloned().unwrap_or_default();
+    let mut had = Had { restored: restored.keys().map(name).collect(), ..Had::default() };
     for counts in [facts, cells, restored] {
         let mut named: HashMap<String, u64> = HashMap::new();
         for (session, count) in counts {
-            let sum = named.entry(sessions.get(&session).cloned().unwrap_or_default()).or_default();
+            let sum = named.entry(name(&session)).or_default();
             *sum = sum.saturating_add(count);
         }
-        raise(&mut all, named);
+        raise(&mut had.counts, named);
     }
+    // Where these cannot be read, neither can the responses.
+    let ids = format!("SELECT session, message_id FROM response WHERE flags & {}", flag::GLOBAL);
+    let _ = each(sql, &ids, |row| {
+        had.ids.entry(name(&row.get(0)?)).or_default().insert(row.get(1)?);
+        Ok(())
+    });
     let wrong_counts = if wrong_cells.is_none() { None } else { wrong_facts };
-    let wrong_restored = wrong_restored.filter(|_| !is_without(sql, "restored_cell"));
-    (all, wrong_names.or(wrong_counts).or(wrong_restored))
+    let wrong_restored = wrong_restored.filter(|_| !is_without_restored(sql));
+    (had, wrong_names.or(wrong_counts).or(wrong_restored))
 }
 
-/// True for a ledger of a version that did not have the table.
-fn is_without(sql: &Connection, table: &str) -> bool {
-    let count = "SELECT count(*) FROM sqlite_schema WHERE name = ?1";
-    sql.query_row(count, [table], |row| row.get::<_, i64>(0)).is_ok_and(|count| count == 0)
+/// True for a ledger of a version that did not have what is restored.
+fn is_without_restored(sql: &Connection) -> bool {
+    let version = sql.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    version.is_ok_and(|version| version < RESTORED_SINCE)
 }
 
 /// Names of sessions.

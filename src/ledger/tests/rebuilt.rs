@@ -117,6 +117,31 @@ fn a_log_that_is_back_is_missing_no_more() {
 }
 
 #[test]
+fn what_is_new_in_a_session_makes_up_for_nothing_that_is_lost() {
+    let mut sandbox = Sandbox::new();
+    let (old, new) = (["msg_01A", "msg_01B"], ["msg_01C", "msg_01D", "msg_01E"]);
+    let said = |ids: &[&str]| ids.iter().map(|id| line(id, "one", 0, 1)).collect::<Vec<_>>();
+    sandbox.ingest_lines(0, said(&old));
+    sandbox.spoil("UPDATE cell SET output = 0");
+    sandbox.open_or_rebuild(NOW).unwrap().unwrap();
+    sandbox.ingest_lines(1_000, said(&new));
+    let lost = |responses| Some(Losses { sessions: 1, responses, is_all: true });
+    assert_eq!(sandbox.ledger().settle_rebuild().unwrap(), lost(2));
+    sandbox.ingest_lines(2_000, said(&old[..1]));
+    assert_eq!(sandbox.ledger().settle_rebuild().unwrap(), lost(1));
+}
+
+#[test]
+fn a_table_of_what_was_restored_that_is_gone_is_not_all_that_there_was() {
+    let (_, mut sandbox) = with_restored();
+    sandbox.spoil("DROP TABLE restored_cell");
+    sandbox.open_or_rebuild(NOW).unwrap().unwrap();
+    sandbox.ingest_lines(0, lines());
+    let losses = sandbox.ledger().settle_rebuild().unwrap();
+    assert_eq!(losses, Some(Losses::default()), "nobody knows how much it was");
+}
+
+#[test]
 fn damaged_files_that_were_moved_away_leave_what_is_known_of_them() {
     let (_, mut sandbox) = with_restored();
     sandbox.spoil("UPDATE cell SET output = 0");
