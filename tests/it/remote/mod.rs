@@ -15,6 +15,7 @@
 mod answers;
 mod chaos;
 mod contract;
+mod damaged;
 pub(crate) mod exact;
 mod failing;
 pub(crate) mod faults;
