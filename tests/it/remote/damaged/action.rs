@@ -52,6 +52,9 @@ pub(super) enum Action {
     Raise,
 }
 
+/// The number of a lost answer.
+const LOST: u8 = 10;
+
 /// What a request meets, by number.
 pub(super) fn fault(number: u8) -> Fault {
     let page = || Response::new(200, "text/html", "<html>Welcome</html>");
@@ -74,6 +77,8 @@ fn faults() -> impl Strategy<Value = (Vec<Option<u8>>, bool)> {
     let one = prop::option::weighted(0.6, 0_u8..11);
     prop_oneof![
         3 => Just((Vec::new(), false)),
+        // The first call that sends something arrives, and its answer is lost.
+        1 => Just((vec![None, Some(LOST)], false)),
         2 => (prop::collection::vec(one, 1..6), prop::bool::weighted(0.3)),
     ]
 }

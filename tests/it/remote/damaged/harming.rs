@@ -14,12 +14,19 @@ use tallyd::ledger::{Ledger, LedgerLock, quarantined};
 const HOUR: i64 = 61 * 60_000;
 
 impl World {
-    pub(super) fn kill(&mut self, wal: Wal) -> Outcome {
+    /// Takes in the logs and is killed: the last writes are in the write-ahead log alone.
+    fn die(&mut self) -> Outcome {
         let (state, at_death) = (self.state_folder(), self.folder.path().join("at-death"));
         let collector = self.scan()?;
         harm::copy(&state, &at_death);
         drop(collector);
         harm::copy(&at_death, &state);
+        Ok(())
+    }
+
+    pub(super) fn kill(&mut self, wal: Wal) -> Outcome {
+        self.die()?;
+        let state = self.state_folder();
         let (ledger, log) = (harm::ledger(&state), harm::with(&harm::ledger(&state), "-wal"));
         let is_there = fs::metadata(&log).is_ok_and(|log| log.len() > 0);
         match wal {
@@ -55,7 +62,7 @@ impl World {
     pub(super) fn harm(&mut self, harm: Harm) {
         let ledger = harm::ledger(&self.state_folder());
         // Twice in a row is once.
-        if self.state == State::Torn || !ledger.exists() {
+        if self.state != State::Whole || !ledger.exists() {
             return;
         }
         self.meet(harm.name());
@@ -129,6 +136,8 @@ impl World {
         if self.state != State::Whole || self.is_unread {
             return Ok(());
         }
+        self.logs.write(step % 2, 1, false);
+        self.die()?;
         self.harm(harm);
         let (state, copy) = (self.state_folder(), self.folder.path().join("copy"));
         if self.state != State::Hurt {
@@ -140,7 +149,10 @@ impl World {
         let (ledger, rebuilt) = Ledger::open_or_rebuild(&copy, lock, self.now())
             .map_err(|error| format!("a copy is not opened: {error:?}"))?;
         drop(ledger);
-        let Some(rebuilt) = rebuilt else { return Ok(()) };
+        let Some(rebuilt) = rebuilt else {
+            // What hides beneath the write-ahead log is written over when that is folded in.
+            return self.scan().map(drop);
+        };
         assert!(!before.contains(&rebuilt.put_aside), "a name of its own");
         self.meet(&format!("torn at {step}"));
         let (place, new) = (harm::ledger(&state), harm::ledger(&copy));
