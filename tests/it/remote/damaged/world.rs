@@ -201,7 +201,7 @@ impl World {
     /// The ledger was made anew: what it has now.
     pub(super) fn was_rebuilt(&mut self, from: RebuiltFrom, found: &str) -> Outcome {
         self.meet("rebuilt");
-        if self.state == State::Whole {
+        if self.state != State::Hurt {
             return Err(format!("called damaged, and nobody has damaged it: {found}"));
         }
         self.former.push(self.counted.clone());
