@@ -4,13 +4,21 @@ use super::records::Record;
 use super::{Statement, account, response};
 use crate::domain::UnixMillis;
 use memchr::memmem;
+use serde::de::IgnoredAny;
 use serde_json::Deserializer;
 use serde_json::error::Category;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// A record nests only so deep: behind a fragment of one, more starts than this that are no whole values
 /// are not records.
 const SALVAGE_TRIES: usize = 64;
+
+/// The key of what a tool gave back, which may hold whole records.
+const RESULT_KEY: &[u8] = b"\"toolUseResult\"";
+
+/// A fragment with more of these keys is not looked through any further.
+const MOST_RESULTS: usize = 8;
 
 /// What is known of a line from where it stands; used only where the line itself does not say.
 #[derive(Clone, Copy, Debug)]
@@ -196,15 +204,15 @@ fn behind_fragment(
     context: LineContext<'_>,
     sink: &mut impl FnMut(Statement),
 ) -> Salvaged {
-    let result_at = memmem::find(rest, b"\"toolUseResult\"").unwrap_or(rest.len());
+    let results = results(rest);
     let mut read: Option<(Vec<Statement>, bool)> = None;
     for start in record_starts(rest) {
         let Some(candidate) = rest.get(start..) else { continue };
-        let after_result = result_at < start;
-        // Valid JSON as far as it goes, holding a tool's result: a whole record in there is what the
-        // tool printed, and the line was cut behind it.
-        if truncated && after_result {
-            return Salvaged::Done(Notice::Torn);
+        let after_result = results.first().is_some_and(|result| result.start < start);
+        // Valid JSON as far as it goes, in the middle of a tool's result: a whole record in there may be what
+        // the tool printed, and the line was cut behind it.
+        if truncated && results.iter().any(|result| result.contains(&start)) {
+            continue;
         }
         let mut found = Vec::new();
         let ending = read_whole(trim(candidate), context, &mut |s| found.push(s));
@@ -241,6 +249,24 @@ fn behind_fragment(
         None if rest.first() == Some(&b'{') => Notice::Torn,
         None => Notice::Malformed,
     })
+}
+
+/// Where tools' results are, from their key to the end of their value; to the end of the line where that is not
+/// there, or where there are more of them than a record has.
+fn results(rest: &[u8]) -> Vec<Range<usize>> {
+    let mut results = Vec::new();
+    for at in memmem::find_iter(rest, RESULT_KEY).take(MOST_RESULTS) {
+        let behind = at + RESULT_KEY.len();
+        let value = rest.get(behind..).unwrap_or_default().trim_ascii_start().strip_prefix(b":");
+        let end = value.and_then(|value| {
+            let mut values = Deserializer::from_slice(value).into_iter::<IgnoredAny>();
+            values.next()?.ok()?;
+            Some(rest.len() - value.len() + values.byte_offset())
+        });
+        let is_last = results.len() + 1 == MOST_RESULTS;
+        results.push(at..end.filter(|_| !is_last).unwrap_or(rest.len()));
+    }
+    results
 }
 
 /// True where text begins as a record does, behind padding.

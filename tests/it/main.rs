@@ -53,6 +53,7 @@ mod soak;
 mod support;
 #[cfg(test)]
 mod tidy;
+mod torn;
 #[cfg(test)]
 mod truth;
 #[cfg(test)]

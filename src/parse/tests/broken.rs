@@ -130,6 +130,29 @@ fn a_record_inside_a_record_that_was_cut_off_is_no_record() {
 }
 
 #[test]
+fn a_record_behind_one_that_was_cut_off_behind_a_tools_result_is_read() {
+    let whole = record("\"parentUuid\":\"p\"", "msg_01whole", "");
+    let printed = record("\"parentUuid\":\"p\"", "msg_01printed", "");
+    let start = "{\"parentUuid\":null,\"type\":\"user\",\"toolUseResult\"";
+    for result in ["\"x\"", "{\"stdout\":\"x\"}", &format!("[{printed}]"), " 1", "null"] {
+        for end in [",\"uuid\":", ",\"a\":[", ",\"a\":{\"b\":"] {
+            let line = format!("{start}: {result}{end}{whole}");
+            let (said, notice) = read(line.as_bytes());
+            let told = (ids(&said), notice);
+            assert_eq!(told, (vec!["msg_01whole"], Some(Notice::TornBeforeRecord)), "{result}{end}");
+        }
+    }
+    // In the middle of the result nobody knows whose it is: it is told of as lost.
+    for inside in [":", ":{\"stdout\":", ":[1,"] {
+        let (said, notice) = read(format!("{start}{inside}{whole}").as_bytes());
+        assert_eq!((ids(&said), notice), (vec![], Some(Notice::Torn)), "{inside}");
+    }
+    let many = "\"toolUseResult\":1,".repeat(9);
+    let (said, notice) = read(format!("{{{many}\"a\":{whole}").as_bytes());
+    assert_eq!((ids(&said), notice), (vec![], Some(Notice::Torn)), "no record has so many");
+}
+
+#[test]
 fn one_broken_line_costs_a_bounded_number_of_tries() {
     let open = "{\"type\":";
     let mut endless = open.repeat(40_000);
