@@ -4,7 +4,6 @@
 //! A failed transaction may have numbered names that it then took back: the caller clears the cache.
 
 use super::LedgerError;
-use super::seen::CwdRank;
 use rusqlite::{Connection, OptionalExtension, params};
 use rustc_hash::FxHashMap;
 
@@ -22,6 +21,10 @@ struct Table {
     ids: FxHashMap<String, i64>,
     names: FxHashMap<i64, String>,
 }
+
+/// Where a session's working folder was read, and what it is: not of the main chain, time, folder. The smallest
+/// wins.
+pub(super) type CwdRank = (bool, i64, String);
 
 #[derive(Debug)]
 struct Session {

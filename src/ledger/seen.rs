@@ -4,16 +4,13 @@
 //! speak of one response, and the threads that read have more time than the one that writes. The result is
 //! that of taking in line by line: merging is associative.
 
+use super::names::CwdRank;
 use super::row::flag;
 use crate::domain::{ClientAccount, Cursor, MessageKey, Response, ResponseLine, UnixMillis};
 use std::path::PathBuf;
 
 /// So many responses back a line is compared with: streams of two agents take turns.
 const LOOK_BACK: usize = 4;
-
-/// Where a session's working folder was read, and what it is: not of the main chain, time, folder. The smallest
-/// wins.
-pub(super) type CwdRank = (bool, i64, String);
 
 /// A response, as far as lines that stand together tell.
 #[derive(Clone, Debug)]
