@@ -60,3 +60,38 @@ fn a_whole_record_counts_behind_any_part_of_another() {
     println!("{unknown} of {tried} may have been what a tool gave back");
     assert!(unknown * 50 < tried);
 }
+
+#[test]
+fn a_whole_record_counts_behind_parts_of_two_others() {
+    let mut random = Random::new(6);
+    let mut tried = 0;
+    for seed in 0..12 {
+        let lines = Tree::generate(seed, 1).lines;
+        let whole: Vec<_> = lines.iter().filter(|line| !line.says.is_empty()).collect();
+        let simple =
+            |text: &str| text.matches("\"message\":").count() == 1 && !text.contains("toolUseResult");
+        let cut: Vec<_> = lines.iter().filter(|line| line.says.len() <= 1 && simple(&line.text)).collect();
+        for _ in 0..600 {
+            let behind = *random.pick(&whole);
+            let mut glued = Vec::new();
+            for _ in 0..2 {
+                let text = &random.pick(&cut).text;
+                let length = random.index(text.len());
+                if !is_in_result(text, length) {
+                    glued.extend_from_slice(&text.as_bytes()[..length]);
+                }
+                glued.extend(vec![0; if random.chance(20) { random.index(50) } else { 0 }]);
+            }
+            glued.extend_from_slice(behind.text.as_bytes());
+            let (found, notice) = read(&glued);
+            tried += 1;
+            assert_eq!(
+                found,
+                read(behind.text.as_bytes()).0,
+                "{notice:?}: {}",
+                String::from_utf8_lossy(&glued)
+            );
+        }
+    }
+    assert!(tried > 7_000);
+}
