@@ -10,6 +10,7 @@ use std::sync::mpsc::SyncSender;
 const BUNDLE_WEIGHT: usize = 512;
 /// What a file weighs beside its statements.
 const FILE_WEIGHT: usize = 8;
+
 /// What a reader tells the writer.
 pub(super) enum Delivery {
     Piece(Box<Piece>),

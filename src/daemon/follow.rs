@@ -329,7 +329,8 @@ impl Loop {
             );
             self.failure = reason;
         }
-        (self.next_try, self.next_walk) = (after(pause), after(pause));
+        self.next_try = after(pause);
+        self.next_walk = self.next_try;
         self.pending.add(Hint::Everything);
     }
 

@@ -104,12 +104,9 @@ pub(super) fn sessions(sql: &Connection, path: &Path, keys: &[SessionKey]) -> Re
     let numbers: Vec<String> = keys.iter().map(|key| key.0.to_string()).collect();
     let numbers = numbers.join(", ");
     let only = format!("WHERE session IN ({numbers})");
-    let audited = sums(&snapshot, &only).and_then(|()| names(&snapshot, &numbers)).and_then(|()| {
-        match restored::defect_of(&snapshot, &only)? {
-            Some(defect) => Err(Finding::Damage(defect)),
-            None => Ok(()),
-        }
-    });
+    let audited = sums(&snapshot, &only)
+        .and_then(|()| names(&snapshot, &numbers))
+        .and_then(|()| found(restored::defect_of(&snapshot, &only)?));
     audited.map_err(|finding| verdict(path, finding))
 }
 
@@ -127,10 +124,12 @@ fn audit(sql: &Connection) -> Result<(), Finding> {
     sums(sql, "")?;
     aliases(sql)?;
     stamps(sql)?;
-    match restored::defect(sql)? {
-        Some(defect) => Err(Finding::Damage(defect)),
-        None => Ok(()),
-    }
+    found(restored::defect(sql)?)
+}
+
+/// What was found wrong, in words, as a finding.
+fn found(defect: Option<String>) -> Result<(), Finding> {
+    defect.map_or(Ok(()), |defect| Err(Finding::Damage(defect)))
 }
 
 /// Pages, the order of keys, and that indexes say what tables do.
@@ -317,6 +316,11 @@ fn responses(sql: &Connection, only: &str, expected: &mut FxHashMap<Key, Expecte
 /// Calls inside a response that are calls of their own, under their own model. One that used nothing is in no
 /// cell.
 fn parts(sql: &Connection, only: &str, expected: &mut FxHashMap<Key, Expected>) -> Result<(), Finding> {
+    // By their key: asked of the response that is joined, SQLite would go through all that there are.
+    let only = match only {
+        "" => String::new(),
+        only => format!("WHERE p.response IN (SELECT id FROM response {only})"),
+    };
     let mut statement = sql.prepare(&format!(
         "SELECT r.session, r.first_at, coalesce(p.model, r.model), p.input, p.output, p.cache_write_5m, \
          p.cache_write_1h, p.cache_read, p.cost, p.kind, r.flags \

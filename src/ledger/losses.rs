@@ -1,8 +1,8 @@
 //! What a ledger that was made anew lacks of what the damaged one had.
 //!
 //! Owns: the comparison by session, of the number of responses and, where it counts by them, of each of them; and what
-//! is noted of it. Made when all logs have been read since, and again when logs or the server have given back something: what came back is missing no more.
-//! Compared is with all damaged files that there are: a ledger that was damaged after another one had not got what
+//! is noted of it. Made when all logs have been read since, and again when logs or the server have given back
+//! something: what came back is missing no more. Compared is with all damaged files that there are: a ledger that was damaged after another one had not got what
 //! that one had lost. What was restored in a damaged ledger counts as what it had. Reads as much of the damaged
 //! files as can be read, and says whether that was all. Fails as the ledger does; what is wrong with a damaged
 //! file is no failure.
@@ -44,10 +44,7 @@ impl Ledger {
         if known.is_some_and(|losses| losses.responses == 0 || !has_grown) {
             return Ok(None);
         }
-        let Some(damaged) = beside(&self.connection, self.folder())? else { return Ok(None) };
-        if known.is_some() && !damaged.iter().any(|path| path.exists()) {
-            return Ok(None);
-        }
+        let Some(damaged) = beside(&self.connection, self.folder(), known)? else { return Ok(None) };
         let losses = compare(&self.connection, &damaged)?;
         let sql = self.connection.transaction()?;
         note(&sql, losses)?;
@@ -58,26 +55,28 @@ impl Ledger {
 
 /// Compares once more, where something was missing and a damaged file is still there.
 pub(super) fn compare_again(sql: &Connection, folder: &Path) -> Result<Option<Losses>, LedgerError> {
-    let (Some(_), Some(damaged)) = (noted(sql)?, beside(sql, folder)?) else {
-        return Ok(None);
-    };
-    if !damaged.iter().any(|path| path.exists()) {
-        return Ok(None);
-    }
+    let Some(known) = noted(sql)? else { return Ok(None) };
+    let Some(damaged) = beside(sql, folder, Some(known))? else { return Ok(None) };
     let losses = compare(sql, &damaged)?;
     note(sql, losses)?;
     Ok(Some(losses))
 }
 
-/// The damaged files that are to be compared with; none where nothing is missing.
-fn beside(sql: &Connection, folder: &Path) -> Result<Option<Vec<PathBuf>>, LedgerError> {
+/// The damaged files that are to be compared with; none where nothing is missing, or where they are gone and what
+/// they had is known.
+fn beside(
+    sql: &Connection,
+    folder: &Path,
+    known: Option<Losses>,
+) -> Result<Option<Vec<PathBuf>>, LedgerError> {
     let Some(name) = meta::text(sql, meta::REBUILT_BESIDE)? else { return Ok(None) };
     let mut damaged: Vec<_> = quarantined(folder).into_iter().map(|one| one.path).collect();
     let latest = folder.join(name);
     if !damaged.contains(&latest) {
         damaged.push(latest);
     }
-    Ok(Some(damaged))
+    let is_there = known.is_none() || damaged.iter().any(|path| path.exists());
+    Ok(Some(damaged).filter(|_| is_there))
 }
 
 /// What was found missing; `None` before anybody has looked.

@@ -110,9 +110,7 @@ impl Ledger {
     /// Fails where the file is no longer the one that was opened: what is written now would be lost. Fails
     /// with [`LedgerError::Damaged`] where it is, and is no database any more.
     pub fn check_in_place(&self) -> Result<(), LedgerError> {
-        if file_identity(&self.path) != self.identity {
-            return Err(LedgerError::Gone { path: self.path.clone() });
-        }
+        check_same(&self.path, self.identity)?;
         audit::head(&self.path)
     }
 
@@ -288,6 +286,11 @@ fn settled(path: &Path) -> Option<FileStat> {
         size: metadata.len(),
         modified_ns: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
     })
+}
+
+/// Fails where another file, or none, is in the place of the one that was opened.
+pub(super) fn check_same(path: &Path, opened: Option<(u64, u64)>) -> Result<(), LedgerError> {
+    if file_identity(path) == opened { Ok(()) } else { Err(LedgerError::Gone { path: path.to_owned() }) }
 }
 
 /// Device and inode of a file; `None` where there is none.

@@ -117,8 +117,7 @@ impl Outbox {
 
     /// Fails where the ledger was made anew meanwhile: what was written is not in the new one.
     fn check_in_place(&self) -> Result<(), LedgerError> {
-        let path = self.folder.join(LEDGER_FILE);
-        if open::file_identity(&path) == self.identity { Ok(()) } else { Err(LedgerError::Gone { path }) }
+        open::check_same(&self.folder.join(LEDGER_FILE), self.identity)
     }
 
     /// Opens what is in the place of the ledger now, for a process that may have to make it anew: files are left to

@@ -32,6 +32,11 @@ pub(super) mod flag {
     pub(in crate::ledger) const PARTS: i64 = 512;
     /// `message_id` is unique over all files for ever.
     pub(in crate::ledger) const GLOBAL: i64 = 1024;
+
+    /// The bits of what is so.
+    pub(in crate::ledger) fn of<const N: usize>(all: [(bool, i64); N]) -> i64 {
+        all.into_iter().filter(|(is_so, _)| *is_so).fold(0, |flags, (_, bit)| flags | bit)
+    }
 }
 
 /// The columns of `response` in the order of [`Row`].
@@ -240,7 +245,7 @@ pub(super) fn sql_count(value: u64) -> i64 {
 
 fn flags(response: &Response, is_global: bool) -> i64 {
     let usage = &response.usage;
-    [
+    flag::of([
         (response.is_final, flag::FINAL),
         (response.time_is_guessed, flag::TIME_GUESSED),
         (response.rank.main_chain, flag::MAIN_CHAIN),
@@ -252,10 +257,7 @@ fn flags(response: &Response, is_global: bool) -> i64 {
         (response.attribution.copied, flag::COPIED),
         (!usage.parts.is_empty(), flag::PARTS),
         (is_global, flag::GLOBAL),
-    ]
-    .into_iter()
-    .filter(|(set, _)| *set)
-    .fold(0, |flags, (_, bit)| flags | bit)
+    ])
 }
 
 /// The number of a part's kind in the `kind` column.

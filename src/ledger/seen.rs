@@ -132,14 +132,11 @@ impl Seen {
 }
 
 fn flags(line: &ResponseLine) -> i64 {
-    [
+    flag::of([
         (line.is_final, flag::FINAL),
         (line.time_is_guessed, flag::TIME_GUESSED),
         (line.rank.main_chain, flag::MAIN_CHAIN),
         (line.rank.stopped, flag::STOPPED),
         (line.attribution.copied, flag::COPIED),
-    ]
-    .into_iter()
-    .filter(|(set, _)| *set)
-    .fold(0, |flags, (_, bit)| flags | bit)
+    ])
 }

@@ -1,11 +1,10 @@
 //! Reading back from the server what no log and no copy of the ledger has any more.
 //!
 //! Owns: which rows are fit to be taken. All of the user's sessions are read, a page at a time, and the ledger
-//! takes those of which it knows less. Refuses
-//! values that callers without rules sent, and rows that break a bound of the contract or do not add up: they
-//! are counted, and spoil no other. Writes nothing to the server. Fails with an [`Obstacle`]; what was taken by
-//! then stays, and as long as the ledger wants the rest, it is read again and nothing is sent that could lower
-//! it.
+//! takes those of which it knows less. Refuses values that callers without rules sent, and rows that break a
+//! bound of the contract or do not add up: they are counted, and spoil no other. Writes nothing to the server.
+//! Fails with an [`Obstacle`]; what was taken by then stays, and as long as the ledger wants the rest, it is
+//! read again and nothing is sent that could lower it.
 
 use super::obstacle::Obstacle;
 use super::wire::{Stored, digest};
