@@ -30,5 +30,6 @@ mod publisher;
 mod rebuilt;
 mod restored;
 mod stack;
+mod telling;
 
 pub(crate) use stack::{Database, Stack, Template};

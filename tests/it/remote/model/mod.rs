@@ -16,11 +16,9 @@ mod trouble;
 mod verifying;
 mod world;
 
+use super::telling::{Met, Stories, wrong};
 use action::{Action, story};
-use proptest::prelude::*;
-use proptest::test_runner::{Config, FileFailurePersistence, TestRng, TestRunner};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use proptest::strategy::Strategy;
 use world::World;
 
 /// What forty stories have at least of each thing.
@@ -58,60 +56,30 @@ const EXPECTED: [(&str, usize); 30] = [
 ];
 
 /// Tells a story to its end; what happened in it, and how often, or what is wrong.
-fn tell(story: &[Action]) -> Result<BTreeMap<String, usize>, String> {
+fn tell(story: &[Action]) -> Result<Met, String> {
     let mut world = World::new();
-    let told = |number: usize, what: String, world: &World| {
-        let text = world.log.text();
-        let log: Vec<&str> = text.lines().filter(|line| line.contains(" tallyd::")).collect();
-        format!("after action {number}: {what}\nlog:\n{}", log.join("\n"))
-    };
     for (number, action) in story.iter().enumerate() {
-        world.act(action).map_err(|what| told(number, what, &world))?;
+        world.act(action).map_err(|what| wrong(number, &what, &world.log))?;
     }
-    world.settle().map_err(|what| told(story.len(), what, &world))?;
+    world.settle().map_err(|what| wrong(story.len(), &what, &world.log))?;
     Ok(world.met)
 }
 
-fn config(cases: u32) -> Config {
-    let seeds = FileFailurePersistence::Direct("tests/it/remote/model/seeds.txt");
-    let failure_persistence = Some(Box::new(seeds) as Box<_>);
-    Config { cases, failure_persistence, max_shrink_iters: 400, ..Config::default() }
-}
-
-/// How many stories of chance are told.
-fn cases() -> u32 {
-    let given = std::env::var("TALLYD_PUBLISH_STORIES").ok();
-    let given = given.map(|text| text.parse().expect("a number of cases"));
-    given.unwrap_or(if std::env::var_os("TALLYD_LONG").is_some() { 1_000 } else { 40 })
-}
-
-/// Tells stories of chance, and what happened in all of them together.
-fn tell_some(runner: &mut TestRunner) -> BTreeMap<String, usize> {
-    let met = RefCell::new(BTreeMap::<String, usize>::new());
-    let outcome = runner.run(&story(), |story| {
-        for (what, count) in tell(&story).map_err(TestCaseError::fail)? {
-            *met.borrow_mut().entry(what).or_default() += count;
-        }
-        Ok(())
-    });
-    outcome.unwrap_or_else(|error| panic!("{error}"));
-    println!("{:#?}", met.borrow());
-    met.into_inner()
+fn stories() -> Stories<impl Strategy<Value = Vec<Action>>> {
+    Stories {
+        strategy: story(),
+        seeds: "tests/it/remote/model/seeds.txt",
+        variable: "TALLYD_PUBLISH_STORIES",
+        usual: 40,
+    }
 }
 
 #[test]
 fn any_story_ends_with_everything_there_once() {
-    tell_some(&mut TestRunner::new(config(cases())));
+    stories().tell_any(tell);
 }
 
-/// The same stories each time; what they are about has to happen in them.
 #[test]
 fn stories_of_chance_meet_what_they_are_about() {
-    let config = Config { failure_persistence: None, ..config(40) };
-    let rng = TestRng::deterministic_rng(config.rng_algorithm);
-    let met = tell_some(&mut TestRunner::new_with_rng(config, rng));
-    for (what, least) in EXPECTED {
-        let count = met.get(what).copied().unwrap_or_default();
-        assert!(count >= least, "{what}: {count}, at least {least} were expected");
-    }
+    stories().tell_the_same(&EXPECTED, tell);
 }
