@@ -270,26 +270,29 @@ fn delete_cell(sql: &Connection, key: Key) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Finds the first and last response of cells anew. Reads all responses, once a transaction: needed only
-/// when one moved out of a cell, because an earlier line or its original session turned up later.
+/// Finds the first and last response of cells anew, where one moved out of a cell because an earlier line or its
+/// original session turned up later. Reads the responses of their sessions.
 fn write_spans(
     sql: &Connection,
     mut spans: FxHashMap<Key, Option<(i64, i64)>>,
     changed: &mut BTreeSet<i64>,
 ) -> Result<(), LedgerError> {
     let mut statement = sql.prepare_cached(
-        "SELECT session, first_at, model FROM response UNION ALL \
-         SELECT session, first_at, coalesce(part.model, r.model) \
-         FROM part JOIN response AS r ON r.id = part.response WHERE kind <> 3 AND (part.cost IS NULL OR \
-         part.cost <> 0 OR part.input + part.output + part.cache_write_5m + part.cache_write_1h + \
-         part.cache_read > 0)",
+        "SELECT first_at, model FROM response WHERE session = ?1 UNION ALL \
+         SELECT first_at, coalesce(part.model, r.model) \
+         FROM response AS r JOIN part ON r.id = part.response WHERE session = ?1 AND kind <> 3 AND \
+         (part.cost IS NULL OR part.cost <> 0 OR part.input + part.output + part.cache_write_5m + \
+         part.cache_write_1h + part.cache_read > 0)",
     )?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let at: i64 = row.get(1)?;
-        let key = Key { session: row.get(0)?, quarter: UnixMillis(at).quarter().0, model: row.get(2)? };
-        if let Some(span) = spans.get_mut(&key) {
-            *span = Some(widened(*span, at));
+    let sessions: BTreeSet<i64> = spans.keys().map(|key| key.session).collect();
+    for session in sessions {
+        let mut rows = statement.query([session])?;
+        while let Some(row) = rows.next()? {
+            let at: i64 = row.get(0)?;
+            let key = Key { session, quarter: UnixMillis(at).quarter().0, model: row.get(1)? };
+            if let Some(span) = spans.get_mut(&key) {
+                *span = Some(widened(*span, at));
+            }
         }
     }
     let mut update = sql.prepare_cached(

@@ -1,7 +1,7 @@
 //! One line to its JSON values, whatever shape the line is in.
 
 use super::records::Record;
-use super::{Statement, account, response};
+use super::{Statement, account, plain, response};
 use crate::domain::UnixMillis;
 use memchr::memmem;
 use serde::de::IgnoredAny;
@@ -106,7 +106,8 @@ pub fn parse_unfinished(line: &[u8], context: LineContext<'_>, sink: &mut impl F
 }
 
 /// How the values of a line ended.
-enum Ending {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
     /// With the line.
     Clean { values: usize, implausible: bool },
     /// In something that is not JSON, in the value that begins at `at`.
@@ -114,7 +115,24 @@ enum Ending {
 }
 
 /// Reads JSON values one after the other.
-fn read_values(bytes: &[u8], context: LineContext<'_>, sink: &mut impl FnMut(Statement)) -> Ending {
+pub(super) fn read_values(
+    bytes: &[u8],
+    context: LineContext<'_>,
+    sink: &mut impl FnMut(Statement),
+) -> Ending {
+    let Some(super::raw::Maybe(record)) = plain::read::<super::raw::Maybe<Record<'_>>>(bytes) else {
+        return read_any_values(bytes, context, sink);
+    };
+    let read = record.map_or(Ok(()), |record| interpret(&record, bytes, context, sink));
+    Ending::Clean { values: 1, implausible: read.is_err() }
+}
+
+/// The same for lines of any shape.
+pub(super) fn read_any_values(
+    bytes: &[u8],
+    context: LineContext<'_>,
+    sink: &mut impl FnMut(Statement),
+) -> Ending {
     let mut stream = Deserializer::from_slice(bytes).into_iter::<super::raw::Maybe<Record<'_>>>();
     let (mut values, mut implausible, mut start) = (0, false, 0);
     while let Some(value) = stream.next() {

@@ -7,6 +7,7 @@
 
 mod account;
 mod line;
+mod plain;
 mod raw;
 mod records;
 mod response;

@@ -4,6 +4,7 @@ mod account;
 mod broken;
 mod counts;
 mod identity;
+mod plain;
 mod properties;
 
 use super::*;

@@ -6,14 +6,14 @@ use proptest::sample::Index;
 
 /// What may happen to the bytes of a line.
 #[derive(Clone, Debug)]
-enum Damage {
+pub(super) enum Damage {
     Set(Index, u8),
     Remove(Index, usize),
     Insert(Index, Vec<u8>),
     Repeat(Index, usize),
 }
 
-fn damage() -> impl Strategy<Value = Damage> {
+pub(super) fn damage() -> impl Strategy<Value = Damage> {
     let telling = prop::sample::select(vec![
         &b"{"[..],
         b"}",
@@ -36,7 +36,7 @@ fn damage() -> impl Strategy<Value = Damage> {
     ]
 }
 
-fn damaged(mut line: Vec<u8>, all: &[Damage]) -> Vec<u8> {
+pub(super) fn damaged(mut line: Vec<u8>, all: &[Damage]) -> Vec<u8> {
     for one in all {
         match one {
             Damage::Set(at, byte) => {
@@ -62,7 +62,7 @@ fn damaged(mut line: Vec<u8>, all: &[Damage]) -> Vec<u8> {
 }
 
 /// A line that says much.
-fn rich(glued: bool) -> Vec<u8> {
+pub(super) fn rich(glued: bool) -> Vec<u8> {
     let iterations =
         json!([{"type": "message", "output_tokens": 50}, {"type": "advisor_message", "model": "m"}]);
     let record = edited(
