@@ -2,7 +2,7 @@
 //!
 //! Owns: speed, and nothing but speed. It reads a line that is one JSON value in UTF-8 on one row, whose wanted
 //! texts have no escapes and whose wanted numbers are whole; what it says of such a line is what `serde_json`
-//! says, which tests and the fuzz targets compare. Of any other line it says [`NotPlain`], also of one that is no
+//! says, which tests compare. Of any other line it says [`NotPlain`], also of one that is no
 //! JSON, so that what is wrong with a line is decided in one place. Skipped values are checked as strictly as
 //! wanted ones: a cut-off line must not look whole.
 
@@ -23,7 +23,7 @@ pub(super) fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Option<T> {
     if bytes.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < b' ' {
         return None;
     }
-    let mut reader = Reader { rest: bytes };
+    let mut reader = Reader { line: std::str::from_utf8(bytes).ok()?, rest: bytes };
     let value = T::deserialize(&mut reader).ok()?;
     reader.rest.is_empty().then_some(value)
 }
@@ -46,8 +46,9 @@ impl de::Error for NotPlain {
     }
 }
 
-/// What is left to be read.
+/// A line, and what is left of it to be read.
 struct Reader<'de> {
+    line: &'de str,
     rest: &'de [u8],
 }
 
@@ -93,10 +94,10 @@ impl<'de> Reader<'de> {
 
     /// The text up to the closing quote, the opening one having been taken.
     fn text(&mut self) -> Result<&'de str, NotPlain> {
-        let end = self.rest.iter().position(|byte| matches!(byte, b'"' | b'\\')).ok_or(NotPlain)?;
-        let (text, rest) = self.rest.split_at_checked(end).ok_or(NotPlain)?;
-        self.rest = rest.strip_prefix(b"\"").ok_or(NotPlain)?;
-        std::str::from_utf8(text).map_err(|_| NotPlain)
+        let begin = self.line.len() - self.rest.len();
+        let length = self.rest.iter().position(|byte| matches!(byte, b'"' | b'\\')).ok_or(NotPlain)?;
+        self.rest = self.rest.get(length..).and_then(|rest| rest.strip_prefix(b"\"")).ok_or(NotPlain)?;
+        self.line.get(begin..begin + length).ok_or(NotPlain)
     }
 
     /// Skips to behind the closing quote, the opening one having been taken.
@@ -121,7 +122,7 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// Skips digits, and says how many.
+    /// Takes digits.
     fn digits(&mut self) -> &'de [u8] {
         let end = self.rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(self.rest.len());
         let (digits, rest) = self.rest.split_at_checked(end).unwrap_or_default();

@@ -53,6 +53,7 @@ pub struct LineReader {
     buffer: Vec<u8>,
     buffer_bytes: usize,
     max_line_bytes: usize,
+    account_line_bytes: usize,
     usage: Finder<'static>,
     account: Finder<'static>,
 }
@@ -60,20 +61,44 @@ pub struct LineReader {
 /// What is to be done about reading further.
 pub type Flow = std::ops::ControlFlow<()>;
 
+/// Bytes that can be read once more.
+pub trait Source: Read {
+    /// Goes on with what stands behind `position`, which was read before.
+    fn go_back(&mut self, position: &Position);
+}
+
+impl<T: AsRef<[u8]>> Source for io::Cursor<T> {
+    fn go_back(&mut self, position: &Position) {
+        self.set_position(position.offset());
+    }
+}
+
+/// How the rest of a long line was looked through.
+enum Skimmed {
+    /// Nothing in it matters; so much of what stands behind it is in the buffer.
+    Over(usize),
+    /// It may matter, and is to be read as a whole.
+    Wanted,
+    /// The file ends in it, or nobody wants to read on.
+    Ended,
+}
+
 impl LineReader {
     /// A reader that skips lines of more than `max_line_bytes`.
     pub fn new(max_line_bytes: usize) -> Self {
         Self::with_buffer(max_line_bytes, BUFFER_BYTES)
     }
 
-    /// The same with a read buffer of `buffer_bytes`, at least 64: public so that tests, and `fuzz/`, reach
-    /// the ends of a buffer with short lines.
+    /// The same with a read buffer of `buffer_bytes`, at least 64, and accounts in lines that fit it only: public
+    /// so that tests, and `fuzz/`, reach the ends of a buffer with short lines.
     #[doc(hidden)]
     pub fn with_buffer(max_line_bytes: usize, buffer_bytes: usize) -> Self {
+        let buffer_bytes = buffer_bytes.max(LEAST_BUFFER_BYTES);
         Self {
             buffer: Vec::new(),
-            buffer_bytes: buffer_bytes.max(LEAST_BUFFER_BYTES),
+            buffer_bytes,
             max_line_bytes,
+            account_line_bytes: ACCOUNT_LINE_BYTES.min(buffer_bytes - 1),
             usage: Finder::new(b"\"usage\""),
             account: Finder::new(b"\"cost-state\""),
         }
@@ -84,7 +109,7 @@ impl LineReader {
     /// whole line to `chunk_end`, which may stop the reading. Leaves `position` behind the last whole line.
     pub fn read(
         &mut self,
-        source: &mut impl Read,
+        source: &mut impl Source,
         position: &mut Position,
         visit: &mut impl FnMut(u64, Line<'_>),
         chunk_end: &mut impl FnMut(&Position) -> Flow,
@@ -109,22 +134,35 @@ impl LineReader {
     fn split(
         &self,
         buffer: &mut Vec<u8>,
-        source: &mut impl Read,
+        source: &mut impl Source,
         position: &mut Position,
         visit: &mut impl FnMut(u64, Line<'_>),
         chunk_end: &mut impl FnMut(&Position) -> Flow,
     ) -> io::Result<()> {
-        let mut filled = 0;
+        // Where the line at `position` is read as a whole, however long it is.
+        let (mut filled, mut wanted) = (0, false);
         loop {
+            if filled == buffer.len() && !wanted && self.may_be_skimmed(buffer) {
+                match self.skim_line(buffer, source, position, chunk_end)? {
+                    Skimmed::Over(kept) => {
+                        filled = self.behind_long_line(buffer, kept, position, visit);
+                        if chunk_end(position).is_break() {
+                            return Ok(());
+                        }
+                    }
+                    Skimmed::Wanted => {
+                        source.go_back(position);
+                        (filled, wanted) = (0, true);
+                    }
+                    Skimmed::Ended => return Ok(()),
+                }
+                continue;
+            }
             if filled == buffer.len() && filled > self.max_line_bytes {
                 let Some(kept) = self.skip_line(buffer, source, position, visit, chunk_end)? else {
                     return Ok(());
                 };
-                // What was read behind the long line has not been searched for newlines yet.
-                let used = self.whole_lines(buffer.get(..kept).unwrap_or_default(), 0, position, visit);
-                buffer.copy_within(used..kept, 0);
-                filled = kept - used;
-                buffer.truncate(filled.max(self.buffer_bytes));
+                (filled, wanted) = (self.behind_long_line(buffer, kept, position, visit), false);
                 if chunk_end(position).is_break() {
                     return Ok(());
                 }
@@ -144,6 +182,7 @@ impl LineReader {
             let used = self.whole_lines(bytes, searched_from, position, visit);
             buffer.copy_within(used..filled, 0);
             filled -= used;
+            wanted = wanted && used == 0;
             if filled < self.buffer_bytes {
                 // Behind a long line, what is read at once fits the cache again.
                 buffer.truncate(self.buffer_bytes);
@@ -189,13 +228,73 @@ impl LineReader {
         begin
     }
 
+    /// Hands on the lines in the `kept` bytes that were read behind a long line, which have not been searched for
+    /// newlines yet. Returns how much of the buffer is filled then.
+    fn behind_long_line(
+        &self,
+        buffer: &mut Vec<u8>,
+        kept: usize,
+        position: &mut Position,
+        visit: &mut impl FnMut(u64, Line<'_>),
+    ) -> usize {
+        let used = self.whole_lines(buffer.get(..kept).unwrap_or_default(), 0, position, visit);
+        buffer.copy_within(used..kept, 0);
+        let filled = kept - used;
+        buffer.truncate(filled.max(self.buffer_bytes));
+        filled
+    }
+
+    /// True where the line that fills the buffer matters only if there is usage in what follows.
+    fn may_be_skimmed(&self, buffer: &[u8]) -> bool {
+        buffer.len() > self.account_line_bytes
+            && buffer.first() == Some(&b'{')
+            && self.usage.find(buffer).is_none()
+    }
+
+    /// Reads on to the end of a line that fills the buffer and has not mattered so far, without keeping it. Most
+    /// long lines are what a tool gave back: keeping them costs memory, and more time than looking through them.
+    /// Moves the position behind the line if nothing in it matters.
+    fn skim_line(
+        &self,
+        buffer: &mut [u8],
+        source: &mut impl Source,
+        position: &mut Position,
+        chunk_end: &mut impl FnMut(&Position) -> Flow,
+    ) -> io::Result<Skimmed> {
+        let overlap = self.usage.needle().len() - 1;
+        let mut behind = position.clone();
+        behind.advance(buffer);
+        buffer.copy_within(buffer.len() - overlap.., 0);
+        loop {
+            let count = read_some(source, buffer.get_mut(overlap..).unwrap_or_default())?;
+            let bytes = buffer.get(..overlap + count).unwrap_or_default();
+            if count == 0 || chunk_end(position).is_break() {
+                return Ok(Skimmed::Ended);
+            }
+            let newline = memchr::memchr(b'\n', bytes.get(overlap..).unwrap_or_default());
+            let end = newline.map_or(bytes.len(), |at| overlap + at);
+            let line = bytes.get(..end).unwrap_or_default();
+            if self.usage.find(line).is_some() || (newline.is_some() && line.last() != Some(&b'}')) {
+                return Ok(Skimmed::Wanted);
+            }
+            behind.advance(bytes.get(overlap..end).unwrap_or_default());
+            if newline.is_some() {
+                behind.advance(b"\n");
+                *position = behind;
+                buffer.copy_within(end + 1..overlap + count, 0);
+                return Ok(Skimmed::Over(overlap + count - end - 1));
+            }
+            buffer.copy_within(count..overlap + count, 0);
+        }
+    }
+
     /// Reads on to the end of a line that is too long, without keeping it, and moves the position behind
     /// it. Returns how much of the next line is in the buffer already; `None` at the end of the file, or where
     /// nobody wants to read on: the position stays.
     fn skip_line(
         &self,
         buffer: &mut [u8],
-        source: &mut impl Read,
+        source: &mut impl Source,
         position: &mut Position,
         visit: &mut impl FnMut(u64, Line<'_>),
         chunk_end: &mut impl FnMut(&Position) -> Flow,
@@ -234,7 +333,7 @@ impl LineReader {
     /// True where usage or the client's account may be in the line.
     fn may_matter(&self, line: &[u8]) -> bool {
         self.usage.find(line).is_some()
-            || (line.len() <= ACCOUNT_LINE_BYTES && self.account.find(line).is_some())
+            || (line.len() <= self.account_line_bytes && self.account.find(line).is_some())
     }
 }
 

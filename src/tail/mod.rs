@@ -14,7 +14,7 @@ mod steady;
 mod tests;
 
 pub use cursor::file_stat;
-pub use lines::{Flow, Line, LineReader, Oddity};
+pub use lines::{Flow, Line, LineReader, Oddity, Source};
 pub use position::Position;
 pub use reader::{LogFile, Start};
 

@@ -5,7 +5,8 @@
 //! where that is not what was read there, the new bytes are dropped and the file seems to end. Owns: that
 //! comparison. Not noticed: a version whose last [`FINGERPRINT_BYTES`] before a read are the same.
 
-use super::position::FINGERPRINT_BYTES;
+use super::lines::Source;
+use super::position::{FINGERPRINT_BYTES, Position};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -40,6 +41,13 @@ impl<'a> Steady<'a> {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+impl Source for Steady<'_> {
+    fn go_back(&mut self, position: &Position) {
+        self.offset = position.offset();
+        self.before = position.tail().to_vec();
     }
 }
 

@@ -24,16 +24,19 @@ impl From<Line<'_>> for Seen {
 
 type Lines = Vec<(u64, Seen)>;
 
-/// Hands out `bytes` in pieces of the given sizes, over and over, and is interrupted before each.
+/// Hands out bytes, which stand at `start`, in pieces of the given sizes, over and over, and is interrupted before
+/// each.
 struct Dribble<'a> {
+    all: &'a [u8],
+    start: u64,
     bytes: &'a [u8],
     sizes: std::iter::Cycle<std::slice::Iter<'a, usize>>,
     interrupted: bool,
 }
 
 impl<'a> Dribble<'a> {
-    fn new(bytes: &'a [u8], sizes: &'a [usize]) -> Self {
-        Self { bytes, sizes: sizes.iter().cycle(), interrupted: false }
+    fn new(bytes: &'a [u8], start: u64, sizes: &'a [usize]) -> Self {
+        Self { all: bytes, start, bytes, sizes: sizes.iter().cycle(), interrupted: false }
     }
 }
 
@@ -50,14 +53,25 @@ impl Read for Dribble<'_> {
     }
 }
 
+impl Source for Dribble<'_> {
+    fn go_back(&mut self, position: &Position) {
+        self.bytes = &self.all[usize::try_from(position.offset() - self.start).unwrap()..];
+    }
+}
+
 fn reader(buffer_bytes: usize, max_line_bytes: usize) -> LineReader {
     LineReader { buffer_bytes, ..LineReader::new(max_line_bytes) }
+}
+
+/// The same, for which lines that do not fit the buffer are too long for an account.
+fn skimmer(buffer_bytes: usize, max_line_bytes: usize) -> LineReader {
+    LineReader { account_line_bytes: buffer_bytes - 1, ..reader(buffer_bytes, max_line_bytes) }
 }
 
 /// All lines of `bytes`, which stand at `start`, and where reading goes on.
 fn read(reader: &mut LineReader, bytes: &[u8], start: u64, sizes: &[usize]) -> (Lines, u64) {
     let mut lines = Lines::new();
-    let mut source = Dribble::new(bytes, sizes);
+    let mut source = Dribble::new(bytes, start, sizes);
     let mut visit = |offset, line: Line<'_>| lines.push((offset, Seen::from(line)));
     let mut position = Position::new(start, Vec::new(), Vec::new());
     reader.read(&mut source, &mut position, &mut visit, &mut |_| Flow::Continue(())).unwrap();
@@ -73,12 +87,15 @@ fn contains(line: &[u8], needle: &str) -> bool {
 }
 
 /// What [`read`] has to return, the simple way.
-fn naive(bytes: &[u8], start: u64, max_line_bytes: usize) -> (Lines, u64) {
+fn naive(bytes: &[u8], start: u64, reader: &LineReader) -> (Lines, u64) {
+    let max_line_bytes = reader.max_line_bytes;
+    let has_account =
+        |line: &[u8]| line.len() <= reader.account_line_bytes && contains(line, "\"cost-state\"");
     let (mut lines, mut at) = (Lines::new(), 0);
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let offset = start + at as u64;
         let Some(line) = line.strip_suffix(b"\n") else {
-            let matters = contains(line, "\"usage\"") || contains(line, "\"cost-state\"");
+            let matters = contains(line, "\"usage\"") || has_account(line);
             if matters && line.len() <= max_line_bytes {
                 lines.push((offset, Seen::Unfinished(line.to_vec())));
             }
@@ -91,7 +108,7 @@ fn naive(bytes: &[u8], start: u64, max_line_bytes: usize) -> (Lines, u64) {
             if contains(line, "\"usage\"") {
                 lines.push((offset, Seen::TooLong(line.len() as u64)));
             }
-        } else if contains(line, "\"usage\"") || contains(line, "\"cost-state\"") || !object {
+        } else if contains(line, "\"usage\"") || has_account(line) || !object {
             lines.push((offset, Seen::Whole(line.to_vec())));
         }
     }
@@ -108,6 +125,7 @@ fn log_bytes() -> impl Strategy<Value = Vec<u8>> {
         2 => Just(b"}".to_vec()),
         1 => Just(b" ".to_vec()),
         2 => (0_usize..40).prop_map(|length| vec![b'x'; length]),
+        2 => (0_usize..90).prop_map(|length| [&b"{"[..], &vec![b'x'; length], b"}\n"].concat()),
         1 => prop::collection::vec(any::<u8>(), 0..6),
     ];
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
@@ -120,12 +138,13 @@ proptest! {
     fn lines_are_those_of_a_splitter_that_has_everything_in_memory(
         bytes in log_bytes(),
         start in 0_u64..1_000,
+        skims in any::<bool>(),
         buffer_bytes in 8_usize..64,
         max_line_bytes in 8_usize..48,
         sizes in prop::collection::vec(1_usize..40, 1..6),
     ) {
-        let mut reader = reader(buffer_bytes, max_line_bytes);
-        let expected = naive(&bytes, start, max_line_bytes);
+        let mut reader = if skims { skimmer } else { reader }(buffer_bytes, max_line_bytes);
+        let expected = naive(&bytes, start, &reader);
         prop_assert_eq!(read(&mut reader, &bytes, start, &sizes), expected.clone());
         // What a long line made of the buffer does not show in the next file.
         prop_assert_eq!(read(&mut reader, &bytes, start, &[usize::MAX]), expected);
@@ -134,25 +153,26 @@ proptest! {
     #[test]
     fn reading_on_where_it_was_stopped_loses_and_repeats_nothing(
         bytes in log_bytes(),
+        skims in any::<bool>(),
         buffer_bytes in 8_usize..64,
         max_line_bytes in 8_usize..48,
         sizes in prop::collection::vec(1_usize..40, 1..6),
     ) {
-        let mut reader = reader(buffer_bytes, max_line_bytes);
+        let mut reader = if skims { skimmer } else { reader }(buffer_bytes, max_line_bytes);
         let (mut lines, mut position, mut stopped) = (Lines::new(), Position::default(), true);
         while stopped {
             stopped = false;
             let from = position.offset();
             let rest = &bytes[usize::try_from(from).unwrap()..];
             reader.read(
-                &mut Dribble::new(rest, &sizes),
+                &mut Dribble::new(rest, from, &sizes),
                 &mut position,
                 &mut |offset, line| lines.push((offset, Seen::from(line))),
                 // Stopped within its first line, it would begin there again.
                 &mut |position| { stopped = position.offset() > from; if stopped { Flow::Break(()) } else { Flow::Continue(()) } },
             ).unwrap();
         }
-        prop_assert_eq!((lines, position.offset()), naive(&bytes, 0, max_line_bytes));
+        prop_assert_eq!((lines, position.offset()), naive(&bytes, 0, &reader));
     }
 
     #[test]
@@ -162,7 +182,7 @@ proptest! {
         chunks in 0_usize..4,
     ) {
         let bytes = vec![b'x'; length];
-        let mut source = Dribble::new(&bytes, &[16]);
+        let mut source = Dribble::new(&bytes, 0, &[16]);
         let (mut asked, mut position) = (0, Position::default());
         reader(16, max_line_bytes).read(&mut source, &mut position, &mut |_, _| {}, &mut |position| {
             assert_eq!(position.offset(), 0, "behind no line");
@@ -188,7 +208,7 @@ proptest! {
             whole.extend(lines.into_iter().filter(|(_, line)| !matches!(line, Seen::Unfinished(_))));
             at = next;
         }
-        let (mut expected, end) = naive(&bytes, 0, 32);
+        let (mut expected, end) = naive(&bytes, 0, &reader);
         expected.retain(|(_, line)| !matches!(line, Seen::Unfinished(_)));
         prop_assert_eq!((whole, at), (expected, end));
     }
@@ -266,6 +286,19 @@ fn a_long_line_leaves_no_large_buffer_behind() {
 }
 
 #[test]
+fn a_long_line_that_does_not_matter_is_not_kept() {
+    let line = |end: &str| format!("{{\"a\":\"{}\"{end}\n", "x".repeat(1 << 20)).into_bytes();
+    for (end, matters) in [("}", false), ("}]", true), (",\"usage\":1}", true)] {
+        let bytes = [line(end), b"{\"usage\":2}\n".to_vec()].concat();
+        let mut reader = LineReader::new(1 << 24);
+        let (lines, behind) = read(&mut reader, &bytes, 3, &[usize::MAX]);
+        assert_eq!((lines.len(), behind), (1 + usize::from(matters), 3 + bytes.len() as u64), "{end}");
+        assert_eq!(lines[0].1 == Seen::Whole(line(end).trim_ascii().to_vec()), matters, "{end}");
+        assert_eq!(reader.buffer.capacity() > BUFFER_BYTES, matters, "{end}");
+    }
+}
+
+#[test]
 fn an_account_is_looked_for_in_short_lines_only() {
     let line = |length: usize| [&b"{\"cost-state\""[..], &vec![b' '; length - 14], b"}"].concat();
     for (length, matters) in [(100, true), (ACCOUNT_LINE_BYTES, true), (ACCOUNT_LINE_BYTES + 1, false)] {
@@ -304,6 +337,9 @@ fn an_error_of_the_source_is_the_callers() {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
             Err(io::ErrorKind::PermissionDenied.into())
         }
+    }
+    impl Source for Broken {
+        fn go_back(&mut self, _: &Position) {}
     }
     let mut reader = LineReader::new(1_000);
     let error = reader
