@@ -23,7 +23,7 @@ const BATCH_LINES: usize = 8192;
 /// Files gathered before a transaction is written.
 const BATCH_FILES: usize = 1024;
 /// Bundles that may wait for the writer: bounds the memory of a scan.
-const WAITING_BUNDLES: usize = 4;
+const WAITING_BUNDLES: usize = 8;
 /// Reports of one pass are listed up to this number: memory stays bounded whatever is in the logs.
 const LISTED_REPORTS: usize = 10_000;
 /// Below this many new bytes a second thread costs more than it saves.

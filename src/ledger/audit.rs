@@ -7,13 +7,14 @@
 //! place of a line. Fails with [`LedgerError::Damaged`], which names what was found, and where the ledger cannot
 //! be read at all just now, as reading does.
 
+mod shape;
+
 use super::cells::join_cost;
-use super::row::flag;
-use super::{LedgerError, restored, schema, sql_code, sql_words};
+use super::row::{flag, id_hash};
+use super::{LedgerError, restored, sql_code, sql_words};
 use crate::domain::{SessionKey, UnixMillis};
 use rusqlite::{Connection, OpenFlags, Row as SqlRow};
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Counts and costs beyond this are no counts: a response has at most a hundred million tokens of a kind.
@@ -118,9 +119,7 @@ fn verdict(path: &Path, finding: Finding) -> LedgerError {
 }
 
 fn audit(sql: &Connection) -> Result<(), Finding> {
-    pages(sql)?;
-    tables(sql)?;
-    types(sql)?;
+    shape::check(sql)?;
     sums(sql, "")?;
     aliases(sql)?;
     stamps(sql)?;
@@ -132,88 +131,17 @@ fn found(defect: Option<String>) -> Result<(), Finding> {
     defect.map_or(Ok(()), |defect| Err(Finding::Damage(defect)))
 }
 
-/// Pages, the order of keys, and that indexes say what tables do.
-fn pages(sql: &Connection) -> Result<(), Finding> {
-    let found: String = sql.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    let line = found.lines().last().unwrap_or_default().to_owned();
-    if found == "ok" { Ok(()) } else { Err(Finding::Damage(line)) }
-}
-
-/// Tables, their columns and indexes are those of this version.
-fn tables(sql: &Connection) -> Result<(), Finding> {
-    let there = shape(sql)?;
-    let model = Connection::open_in_memory()?;
-    for migration in schema::MIGRATIONS {
-        model.execute_batch(migration)?;
-    }
-    match shape(&model)?.difference(&there).next() {
-        Some(missing) => Err(Finding::Damage(format!("a table is not as it was made: {missing} is missing"))),
-        None => Ok(()),
-    }
-}
-
-/// Values are of the type of their column, and texts are texts: nothing that is read later fails for that.
-fn types(sql: &Connection) -> Result<(), Finding> {
-    for (table, columns) in columns(sql)? {
-        let wrong: Vec<String> =
-            columns.iter().map(|(name, kind)| format!("typeof({name}) NOT IN ({kind})")).collect();
-        let query = format!("SELECT count(*) FROM {table} WHERE {}", wrong.join(" OR "));
-        let wrong: i64 = sql.query_row(&query, [], |row| row.get(0))?;
-        let is_text = |(name, kind): &(String, String)| kind.starts_with("'text'").then(|| name.clone());
-        let texts: Vec<String> = columns.iter().filter_map(is_text).collect();
-        if wrong > 0 || !(texts.is_empty() || are_texts(sql, &table, &texts)?) {
-            return Err(Finding::Damage(format!(
-                "a value in the table {table} is not what its column holds"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// The columns of each table, each with the types that its values may have.
-fn columns(sql: &Connection) -> Result<BTreeMap<String, Vec<(String, String)>>, Finding> {
-    let mut statement = sql.prepare(
-        "SELECT m.name, c.name, lower(c.type), c.\"notnull\" FROM sqlite_schema AS m \
-         JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'",
-    )?;
-    let mut tables: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let kind: String = row.get(2)?;
-        let or_null = if row.get(3)? { "" } else { ", 'null'" };
-        let column = (format!("\"{}\"", row.get::<_, String>(1)?), format!("'{kind}'{or_null}"));
-        tables.entry(format!("\"{}\"", row.get::<_, String>(0)?)).or_default().push(column);
-    }
-    Ok(tables)
-}
-
-fn are_texts(sql: &Connection, table: &str, columns: &[String]) -> Result<bool, Finding> {
-    let mut statement = sql.prepare(&format!("SELECT {} FROM {table}", columns.join(", ")))?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        for column in 0..columns.len() {
-            if row.get_ref(column)?.as_str_or_null().is_err() {
-                return Ok(false);
-            }
-        }
-    }
-    Ok(true)
-}
-
-/// Every column of every table and index, in words.
-fn shape(sql: &Connection) -> Result<BTreeSet<String>, rusqlite::Error> {
-    let mut statement = sql.prepare(
-        "SELECT m.name || '.' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk \
-         FROM sqlite_schema AS m JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table' \
-         UNION ALL SELECT m.tbl_name || ' by ' || coalesce(c.name, '') || ' as ' || c.seqno \
-         FROM sqlite_schema AS m JOIN pragma_index_info(m.name) AS c WHERE m.type = 'index'",
-    )?;
-    let lines = statement.query_map([], |row| row.get(0))?;
-    lines.collect()
-}
-
-/// A response whose id is not unique is found by the names that it has, and by nothing else.
+/// No two responses have the same first-party id. One whose id is not unique is found by the names that it has, and
+/// by nothing else.
 fn aliases(sql: &Connection) -> Result<(), Finding> {
+    let twice = format!(
+        "SELECT 1 FROM response WHERE flags & {0} AND id_hash IN \
+         (SELECT id_hash FROM response WHERE flags & {0} GROUP BY id_hash HAVING count(*) > 1) GROUP BY message_id HAVING count(*) > 1",
+        flag::GLOBAL
+    );
+    if sql.prepare(&twice)?.exists([])? {
+        return Err(Finding::Damage("two responses have the same id".to_owned()));
+    }
     let wrong: i64 = sql.query_row(
         &format!(
             "SELECT (SELECT count(*) FROM response WHERE flags & {0} = 0 AND id NOT IN (SELECT response FROM alias)) \
@@ -300,10 +228,14 @@ fn numbers(sql: &Connection, table: &str) -> Result<FxHashSet<i64>, rusqlite::Er
 fn responses(sql: &Connection, only: &str, expected: &mut FxHashMap<Key, Expected>) -> Result<(), Finding> {
     let mut statement = sql.prepare(&format!(
         "SELECT session, first_at, model, input, output, cache_write_5m, cache_write_1h, cache_read, cost, \
-         thinking, web_searches, flags FROM response {only}"
+         thinking, web_searches, flags, message_id, id_hash FROM response {only}"
     ))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
+        let id = row.get_ref(12)?.as_str().unwrap_or_default();
+        if id_hash(id) != row.get::<_, i64>(13)? {
+            return Err(Finding::Damage("the id of a response is not what it was".to_owned()));
+        }
         let (key, at, mut sums) = read_call(row)?;
         let [thinking, web_searches] = [plausible(row, 9)?, plausible(row, 10)?];
         let is_final = row.get::<_, i64>(11)? & flag::FINAL != 0;

@@ -106,13 +106,14 @@ fn ingest(
     for update in updates {
         files.push(take_in_file(sql, names, update, &mut pending, &mut sightings)?);
     }
-    let mut summary = IngestSummary { lines: sightings.len() as u64, files, ..IngestSummary::default() };
+    let summary = IngestSummary { lines: sightings.len() as u64, files, ..IngestSummary::default() };
     let ids: Vec<i64> = sightings.iter().map(|sighting| pending.id(sighting.position)).collect();
     let (entries, aliases, all_ids) = pending.finish();
-    let mut cells = Cells::default();
+    let mut written = Written { responses: write::Responses::new(sql)?, cells: Cells::default(), summary };
     for entry in &entries {
-        write_entry(sql, names, entry, &entries, pricing, &mut cells, &mut summary)?;
+        write_entry(sql, names, entry, &entries, pricing, &mut written)?;
     }
+    let Written { cells, summary, .. } = written;
     write::aliases(sql, &aliases)?;
     write::sightings(
         sql,
@@ -152,6 +153,13 @@ fn take_in_file(
     Ok(file)
 }
 
+/// Where the responses of a transaction go.
+struct Written<'a> {
+    responses: write::Responses<'a>,
+    cells: Cells,
+    summary: IngestSummary,
+}
+
 /// Writes one response of the transaction and what it changes in the cells.
 fn write_entry(
     sql: &Connection,
@@ -159,9 +167,9 @@ fn write_entry(
     entry: &Pending,
     entries: &[Pending],
     pricing: &dyn Pricing,
-    cells: &mut Cells,
-    summary: &mut IngestSummary,
+    written: &mut Written<'_>,
 ) -> Result<(), LedgerError> {
+    let Written { responses, cells, summary } = written;
     if let Some(by) = entry.absorbed_by {
         if let Some(row) = &entry.stored {
             let mut by = by;
@@ -179,7 +187,7 @@ fn write_entry(
         return Ok(());
     }
     row.price(&entry.response, pricing);
-    write::response(sql, &row, entry.stored.as_ref())?;
+    responses.write(&row, entry.stored.as_ref())?;
     cells.replace(entry.stored.as_ref(), Some(&row));
     match &entry.stored {
         Some(stored) if row.bills_the_same(stored) => return Ok(()),

@@ -4,10 +4,10 @@
 //! another database may have by now would otherwise have to shrink there. Such a response can still grow.
 
 use super::names::Names;
-use super::row::{COLUMNS, Row};
+use super::row::{COLUMNS, Row, id_hash};
 use super::{LedgerError, meta};
 use crate::domain::{Attribution, Chain, MessageKey, Response, UnixMillis};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use std::hash::BuildHasher;
 
@@ -54,6 +54,9 @@ impl Place {
 /// every response in the table.
 pub(super) type AllIds = FxHashSet<u64>;
 
+/// The response with this first-party id and its hash.
+const BY_GLOBAL_ID: &str = "id_hash = ?2 AND message_id = ?1 AND flags & 1024";
+
 /// More are not kept in memory: four megabytes.
 const MANY_IDS: usize = 1 << 18;
 
@@ -63,6 +66,7 @@ pub(super) struct PendingResponses {
     entries: Vec<Pending>,
     by_message_id: FxHashMap<String, usize>,
     by_alias: FxHashMap<String, usize>,
+    /// Of those that the ledger has, by number.
     by_id: FxHashMap<i64, usize>,
     new_aliases: Vec<(String, usize)>,
     next_id: i64,
@@ -86,7 +90,6 @@ impl PendingResponses {
     /// Makes room for this many more.
     pub(super) fn reserve(&mut self, responses: usize) {
         self.entries.reserve(responses);
-        self.by_id.reserve(responses);
         self.by_message_id.reserve(responses);
     }
 
@@ -116,7 +119,7 @@ impl PendingResponses {
         let known = match self.by_message_id.get(&message_id) {
             Some(position) => Some(*position),
             None if self.all_ids.as_ref().is_some_and(|ids| !ids.contains(&hash(&message_id))) => None,
-            None => self.load(sql, names, "message_id = ?1 AND flags & 1024", &message_id)?,
+            None => self.load(sql, names, BY_GLOBAL_ID, params![message_id, id_hash(&message_id)])?,
         };
         let position = self.merge_or_add(known, &message_id, true, response);
         if known.is_none() || !self.by_message_id.contains_key(&message_id) {
@@ -178,10 +181,8 @@ impl PendingResponses {
     }
 
     fn add(&mut self, entry: Pending) -> usize {
-        let position = self.entries.len();
-        self.by_id.insert(entry.id, position);
         self.entries.push(entry);
-        position
+        self.entries.len() - 1
     }
 
     /// The response with this alias, from memory or from the ledger.
@@ -204,7 +205,7 @@ impl PendingResponses {
         let Some(id) = id else { return Ok(None) };
         let position = match self.by_id.get(&id) {
             Some(position) => Some(*position),
-            None => self.load(sql, names, "id = ?1", &id)?,
+            None => self.load(sql, names, "id = ?1", params![id])?,
         };
         if let Some(position) = position {
             self.by_alias.insert(alias.to_owned(), position);
@@ -218,27 +219,30 @@ impl PendingResponses {
         sql: &Connection,
         names: &mut Names,
         condition: &str,
-        value: &dyn rusqlite::ToSql,
+        values: &[&dyn rusqlite::ToSql],
     ) -> Result<Option<usize>, LedgerError> {
         let mut statement = sql.prepare_cached(&format!(
             "SELECT {COLUMNS}, id <= (SELECT offered FROM session AS s WHERE s.id = response.session) \
              FROM response WHERE {condition}"
         ))?;
-        let mut rows = statement.query([value])?;
+        let mut rows = statement.query(values)?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let was_offered: bool = row.get(17)?;
         let row = Row::read(sql, row)?;
         let response = row.response(sql, names)?;
         let place = was_offered.then(|| Place::of(&response));
-        Ok(Some(self.add(Pending {
-            id: row.id,
+        let id = row.id;
+        let position = self.add(Pending {
+            id,
             message_id: row.message_id.clone(),
             is_global: row.has(super::row::flag::GLOBAL),
             stored: Some(row),
             response,
             place,
             absorbed_by: None,
-        })))
+        });
+        self.by_id.insert(id, position);
+        Ok(Some(position))
     }
 
     /// Two responses turned out to be one: the second goes up in the first.

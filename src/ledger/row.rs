@@ -4,7 +4,7 @@ use super::names::Names;
 use super::{LedgerError, Pricing};
 use crate::domain::{
     Attribution, Cost, Geo, ModelName, Part, PartKind, Rank, Response, Speed, Tier, TokenCounts, UnixMillis,
-    Usage,
+    Usage, fnv1a,
 };
 use rusqlite::{Connection, Row as SqlRow};
 
@@ -42,6 +42,11 @@ pub(super) mod flag {
 /// The columns of `response` in the order of [`Row`].
 pub(super) const COLUMNS: &str = "id, message_id, session, model, version, first_at, ranked_after, paid_after, \
      input, output, cache_write_5m, cache_write_1h, cache_read, thinking, web_searches, flags, cost";
+
+/// The column `id_hash`: 32 bits of a hash of `message_id`.
+pub(super) fn id_hash(message_id: &str) -> i64 {
+    i64::try_from(fnv1a(message_id.as_bytes()) >> 32).unwrap_or_default()
+}
 
 /// One row of `response` with its rows of `part`.
 #[derive(Clone, Debug, PartialEq, Eq)]

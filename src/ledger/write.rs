@@ -3,9 +3,9 @@
 use super::LedgerError;
 use super::cells::split_cost;
 use super::names::Names;
-use super::row::{Row, part_kind_number, sql_count};
+use super::row::{Row, id_hash, part_kind_number, sql_count};
 use super::seen::{FileUpdate, SeenAccount, SeenFault, SeenLine};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 
@@ -63,18 +63,35 @@ fn forget_places(sql: &Connection, file: i64) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Writes a response and the calls inside it, over what the ledger had of it before.
-pub(super) fn response(sql: &Connection, row: &Row, before: Option<&Row>) -> Result<(), LedgerError> {
+/// Writes responses of one transaction.
+pub(super) struct Responses<'a> {
+    sql: &'a Connection,
+    insert: CachedStatement<'a>,
+}
+
+impl<'a> Responses<'a> {
+    pub(super) fn new(sql: &'a Connection) -> Result<Self, LedgerError> {
+        // A plain INSERT needs no journal of its own inside the transaction; REPLACE does.
+        Ok(Self { sql, insert: sql.prepare_cached(&format!("INSERT INTO {RESPONSE}"))? })
+    }
+
+    /// Writes a response and the calls inside it, over what the ledger had of it before.
+    pub(super) fn write(&mut self, row: &Row, before: Option<&Row>) -> Result<(), LedgerError> {
+        match before {
+            None => execute(&mut self.insert, row)?,
+            Some(_) => execute(&mut self.sql.prepare_cached(&format!("REPLACE INTO {RESPONSE}"))?, row)?,
+        }
+        parts(self.sql, row, before)
+    }
+}
+
+/// The columns of a response, as [`execute`] fills them in.
+const RESPONSE: &str =
+    "response VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+
+fn execute(statement: &mut CachedStatement<'_>, row: &Row) -> Result<(), LedgerError> {
     let [input, output, five_minutes, one_hour, read] = row.tokens.as_array().map(sql_count);
-    // A plain INSERT needs no journal of its own inside the transaction; REPLACE does.
-    let statement = if before.is_some() {
-        "REPLACE INTO response VALUES \
-         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
-    } else {
-        "INSERT INTO response VALUES \
-         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
-    };
-    sql.prepare_cached(statement)?.execute(params![
+    statement.execute(params![
         row.id,
         row.message_id,
         row.session,
@@ -92,8 +109,21 @@ pub(super) fn response(sql: &Connection, row: &Row, before: Option<&Row>) -> Res
         sql_count(row.web_searches),
         row.flags,
         row.cost,
+        id_hash(&row.message_id),
     ])?;
-    parts(sql, row, before)
+    Ok(())
+}
+
+/// Writes the hashes of all ids.
+pub(super) fn id_hashes(sql: &Connection) -> Result<(), LedgerError> {
+    let mut update = sql.prepare("UPDATE response SET id_hash = ?2 WHERE id = ?1")?;
+    let mut all = sql.prepare("SELECT id, message_id FROM response")?;
+    let mut rows = all.query([])?;
+    while let Some(row) = rows.next()? {
+        let (number, id): (i64, String) = (row.get(0)?, row.get(1)?);
+        update.execute([number, id_hash(&id)])?;
+    }
+    Ok(())
 }
 
 fn parts(sql: &Connection, row: &Row, before: Option<&Row>) -> Result<(), LedgerError> {

@@ -205,7 +205,11 @@ fn each_kind_of_wrong_record_shows() {
         "INSERT INTO alias VALUES ('nobody', 9999)",
         "ALTER TABLE sighting RENAME COLUMN at TO bt",
         "DROP TABLE fault",
-        "DROP INDEX response_by_message_id",
+        "DROP INDEX response_by_id_hash",
+        "UPDATE response SET message_id = 'msg_01other' WHERE id = 9",
+        "UPDATE response SET id_hash = id_hash + 1 WHERE id = 9",
+        "UPDATE response SET (message_id, id_hash, flags) = (SELECT message_id, id_hash, flags FROM response \
+         WHERE id = 8) WHERE id = 9",
         "PRAGMA application_id = 1",
         "PRAGMA user_version = 1",
         "PRAGMA user_version = 0",
