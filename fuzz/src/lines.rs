@@ -2,8 +2,8 @@
 //! their offsets and the losses are those of a splitter that has everything in memory.
 
 use super::contains;
-use std::io::{self, Read};
-use tallyd::tail::{Flow, Line, LineReader, Oddity, Position};
+use std::io::{self, Cursor, Read};
+use tallyd::tail::{Flow, Line, LineReader, Oddity, Position, Source};
 
 /// Bytes at the beginning of an input that say how it is read.
 const CONTROL_BYTES: usize = 8;
@@ -50,6 +50,11 @@ impl Plan {
         }
     }
 
+    /// `cost-state` is looked for in lines of at most this length.
+    fn account_line_bytes(&self) -> usize {
+        ACCOUNT_LINE_BYTES.min(self.buffer_bytes - 1)
+    }
+
     /// The most that may be kept of a file at any time.
     fn most_kept(&self) -> usize {
         self.buffer_bytes.max(self.max_line_bytes + 1)
@@ -58,6 +63,8 @@ impl Plan {
 
 /// Hands out bytes in pieces of the plan's sizes, and notes how much it was asked for at most.
 struct Pieces<'a> {
+    all: &'a [u8],
+    start: u64,
     bytes: &'a [u8],
     plan: &'a Plan,
     reads: usize,
@@ -65,8 +72,9 @@ struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    fn new(bytes: &'a [u8], plan: &'a Plan) -> Self {
-        Self { bytes, plan, reads: 0, largest_request: 0 }
+    /// Of bytes that stand at `start`.
+    fn new(bytes: &'a [u8], start: u64, plan: &'a Plan) -> Self {
+        Self { all: bytes, start, bytes, plan, reads: 0, largest_request: 0 }
     }
 }
 
@@ -86,6 +94,13 @@ impl Read for Pieces<'_> {
     }
 }
 
+impl Source for Pieces<'_> {
+    fn go_back(&mut self, position: &Position) {
+        let at = usize::try_from(position.offset() - self.start).expect("an offset in memory");
+        self.bytes = &self.all[at..];
+    }
+}
+
 /// Lines with their offsets, and the offset behind the last whole line.
 type Reading = (Vec<(u64, Seen)>, u64);
 
@@ -95,10 +110,10 @@ pub fn check(data: &[u8]) {
     let (head, bytes) = data.split_at(data.len().min(CONTROL_BYTES));
     control[..head.len()].copy_from_slice(head);
     let plan = Plan::new(control);
-    let expected = simply(bytes, plan.max_line_bytes);
+    let expected = simply(bytes, plan.max_line_bytes, plan.account_line_bytes());
 
-    let at_once = read_at_once(bytes, &plan);
-    assert_eq!(at_once, expected, "read at once");
+    let at_once = simply(bytes, plan.max_line_bytes, ACCOUNT_LINE_BYTES);
+    assert_eq!(read_at_once(bytes, &plan), at_once, "read at once");
     let mut reader = LineReader::with_buffer(plan.max_line_bytes, plan.buffer_bytes);
     assert_eq!(read_in_pieces(&mut reader, bytes, &plan), expected, "read in pieces");
     assert_eq!(read_in_pieces(&mut reader, bytes, &plan), expected, "read again with the same reader");
@@ -106,7 +121,7 @@ pub fn check(data: &[u8]) {
 }
 
 /// What has to come out.
-fn simply(bytes: &[u8], max_line_bytes: usize) -> Reading {
+fn simply(bytes: &[u8], max_line_bytes: usize, account_line_bytes: usize) -> Reading {
     let (mut lines, mut at) = (Vec::new(), 0);
     for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
         let offset = at as u64;
@@ -115,7 +130,7 @@ fn simply(bytes: &[u8], max_line_bytes: usize) -> Reading {
             None => (piece, false),
         };
         let has_usage = contains(line, "\"usage\"");
-        let has_account = line.len() <= ACCOUNT_LINE_BYTES && contains(line, "\"cost-state\"");
+        let has_account = line.len() <= account_line_bytes && contains(line, "\"cost-state\"");
         let is_too_long = line.len() > max_line_bytes;
         let text = line.trim_ascii();
         let is_object = text.is_empty() || text.starts_with(b"{") && text.ends_with(b"}");
@@ -136,7 +151,7 @@ fn simply(bytes: &[u8], max_line_bytes: usize) -> Reading {
 
 fn read_at_once(bytes: &[u8], plan: &Plan) -> Reading {
     let (mut lines, mut position) = (Vec::new(), Position::default());
-    let mut source = bytes;
+    let mut source = Cursor::new(bytes);
     LineReader::new(plan.max_line_bytes)
         .read(&mut source, &mut position, &mut |offset, line| lines.push((offset, line.into())), &mut |_| {
             Flow::Continue(())
@@ -146,7 +161,7 @@ fn read_at_once(bytes: &[u8], plan: &Plan) -> Reading {
 }
 
 fn read_in_pieces(reader: &mut LineReader, bytes: &[u8], plan: &Plan) -> Reading {
-    let mut source = Pieces::new(bytes, plan);
+    let mut source = Pieces::new(bytes, 0, plan);
     let (mut lines, mut behind, mut position) = (Vec::new(), 0, Position::default());
     reader
         .read(&mut source, &mut position, &mut |offset, line| lines.push((offset, line.into())), &mut |at| {
@@ -170,7 +185,7 @@ fn read_with_stops(reader: &mut LineReader, bytes: &[u8], plan: &Plan) -> Readin
     loop {
         let from = position.offset();
         let rest = &bytes[usize::try_from(from).expect("an offset in memory")..];
-        let mut source = Pieces::new(rest, plan);
+        let mut source = Pieces::new(rest, from, plan);
         let (mut chunks, mut is_stopped) = (0, false);
         reader
             .read(

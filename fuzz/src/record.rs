@@ -96,7 +96,7 @@ fn passes_the_prefilter(line: &[u8], said: &[Statement]) {
         return;
     }
     let visited = |source: &[u8]| {
-        let (mut source, mut visited) = (source, Vec::new());
+        let (mut source, mut visited) = (std::io::Cursor::new(source), Vec::new());
         let mut visit = |_, line: Line<'_>| match line {
             Line::Whole(bytes) | Line::Unfinished(bytes) => visited.push(bytes.to_vec()),
             Line::Odd(odd) => panic!("{odd:?}"),

@@ -26,6 +26,10 @@ use tokio::time::sleep_until;
 /// The longest pause between two tries at a ledger that cannot be written.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
+/// A pass over so many logs with something new is part of a burst, and the next waits: that halves the CPU it takes.
+const BURST_FILES: usize = 16;
+const BURST_PAUSE: Duration = Duration::from_millis(20);
+
 /// Without file events, this many times as long as a look at everything takes passes before the next.
 const POLLING_RATIO: u32 = 10;
 
@@ -88,6 +92,7 @@ impl Daemon {
             follow,
             next_walk: after(Duration::ZERO),
             next_try: after(Duration::ZERO),
+            next_pass: after(Duration::ZERO),
             on_ready: Some(on_ready),
             ledger,
             stop,
@@ -125,6 +130,8 @@ struct Loop {
     next_walk: Moment,
     /// No work before then: the ledger could not be written.
     next_try: Moment,
+    /// No work before then: many logs are written to at once, and are read together.
+    next_pass: Moment,
     on_ready: Option<OnReady>,
     /// Where the ledger is.
     ledger: PathBuf,
@@ -150,6 +157,7 @@ impl Loop {
         self.pending.add(Hint::Everything);
         loop {
             self.dispatch()?;
+            let is_resting = self.is_resting();
             tokio::select! {
                 biased;
                 signal = signals.next() => match signal {
@@ -161,7 +169,8 @@ impl Loop {
                     self.damage.get_or_insert(LedgerError::Damaged { path: self.ledger.clone(), what });
                 }
                 answer = answers.recv() => self.answered(answer.ok_or(DaemonError::WorkerGone)?)?,
-                Some(hint) = hints.recv() => {
+                () = sleep_until(self.next_pass), if is_resting => {}
+                Some(hint) = hints.recv(), if !is_resting => {
                     self.pending.add(hint);
                     while let Ok(hint) = hints.try_recv() {
                         self.pending.add(hint);
@@ -172,10 +181,9 @@ impl Loop {
         }
     }
 
-    /// Gives the worker what is pending, if it is idle. After the ledger could not be written, nothing is
-    /// before the next try.
+    /// Gives the worker what is pending, if it is idle. After the ledger could not be written, nothing is due.
     fn dispatch(&mut self) -> Result<(), DaemonError> {
-        if self.busy || after(Duration::ZERO) < self.next_try {
+        if self.busy || self.is_resting() || after(Duration::ZERO) < self.next_try {
             return Ok(());
         }
         if let Some(found) = self.damage.take() {
@@ -198,6 +206,11 @@ impl Loop {
             self.busy = true;
         }
         Ok(())
+    }
+
+    /// In the middle of a burst: the next pass is to find as much as the last, and no hint is to wake anybody.
+    fn is_resting(&self) -> bool {
+        !self.busy && after(Duration::ZERO) < self.next_pass
     }
 
     fn answered(&mut self, answer: Answer) -> Result<(), DaemonError> {
@@ -277,6 +290,9 @@ impl Loop {
             tracing::info!("the ledger can be written again");
         }
         tell::pass(&summary);
+        if summary.files_read >= BURST_FILES {
+            self.next_pass = after(BURST_PAUSE);
+        }
         let is_whole = summary.unfinished.is_empty();
         // What is left of long files comes with what was written to others meanwhile.
         std::mem::take(&mut summary.unfinished)
@@ -359,6 +375,7 @@ impl Loop {
             return Ok(());
         }
         self.pending.add(Hint::Everything);
+        self.next_pass = after(Duration::ZERO);
         self.stop.store(false, Ordering::Relaxed);
         self.dispatch()?;
         if tokio::time::timeout(LAST_PASS, self.wait_until_idle(&mut answers)).await.is_err() {

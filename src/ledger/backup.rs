@@ -115,12 +115,15 @@ impl Backup {
     }
 }
 
-/// Makes an empty file that nobody else may read, in place of any that is there.
+/// Makes an empty file that nobody else may read, in place of any database that is there: SQLite would write another
+/// one's log into it.
 pub(super) fn make_private(path: &Path) -> Result<(), LedgerError> {
     let failed = |source| LedgerError::folder(path, source);
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
+    for file in [path.to_owned(), with(path, COMPANIONS[0]), with(path, COMPANIONS[1])] {
+        match std::fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
     }
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     Ok(())

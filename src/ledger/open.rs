@@ -240,7 +240,10 @@ pub(super) fn write_new(
     // It is on disk as a whole before it has its name.
     connection.pragma_update(None, "synchronous", "OFF")?;
     schema::migrate(&mut connection)?;
-    more(&mut connection)
+    more(&mut connection)?;
+    // As it will be opened: changing it under its own name would wait for the disk four times.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.close().map_err(|(_, error)| error.into())
 }
 
 /// Gives a finished database its name, on disk.
@@ -263,7 +266,7 @@ fn prepare(connection: &mut Connection) -> Result<(), LedgerError> {
     // ledger; the cursors go back with the facts, and the lines are read again.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", "OFF")?;
-    connection.pragma_update(None, "cache_size", -8_000)?;
+    connection.pragma_update(None, "cache_size", -4_000)?;
     // A reader that stays long makes the write-ahead log grow; when it is gone, the log shrinks again.
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
     connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
