@@ -9,7 +9,7 @@
 
 use super::cells::join_cost;
 use super::row::flag;
-use super::{LedgerError, restored, schema, sql_code, sql_words};
+use super::{LedgerError, days, restored, schema, sql_code, sql_words};
 use crate::domain::{SessionKey, UnixMillis};
 use rusqlite::{Connection, OpenFlags, Row as SqlRow};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -124,6 +124,7 @@ fn audit(sql: &Connection) -> Result<(), Finding> {
     sums(sql, "")?;
     aliases(sql)?;
     stamps(sql)?;
+    found(days::defect(sql)?)?;
     found(restored::defect(sql)?)
 }
 

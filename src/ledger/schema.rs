@@ -3,7 +3,7 @@
 //! Migrations only grow: an entry of [`MIGRATIONS`] that was ever released is never edited. The number
 //! of entries is the schema version, kept in SQLite's `user_version`.
 
-use super::LedgerError;
+use super::{LedgerError, days};
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 
@@ -16,7 +16,11 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/0002_publishing.sql"),
     include_str!("schema/0003_restored.sql"),
     include_str!("schema/0004_sessions.sql"),
+    include_str!("schema/0005_days.sql"),
 ];
+
+/// The first version that keeps the sums of whole days.
+const DAYS_SINCE: usize = 5;
 
 /// No tallyd will ever have written so many versions: such a number is a damaged one.
 const NO_VERSION: usize = 100_000;
@@ -37,6 +41,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
     check_identity(&transaction)?;
     for migration in MIGRATIONS.iter().skip(found) {
         transaction.execute_batch(migration)?;
+    }
+    if found < DAYS_SINCE {
+        days::fill(&transaction)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", i64::try_from(SCHEMA_VERSION).unwrap_or(i64::MAX))?;
