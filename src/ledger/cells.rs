@@ -40,7 +40,7 @@ impl Sums {
     /// So many numbers there are beside the cost.
     pub(super) const NUMBERS: usize = 11;
 
-    /// All but the cost, in an order that stored bytes rely on.
+    /// All but the cost, in an order that stored bytes rely on: what is rarely 0 first.
     pub(super) fn numbers(&self) -> [i64; Self::NUMBERS] {
         let [input, output, five_minutes, one_hour, read] = self.tokens;
         let Self { thinking, messages, web_searches, unpriced, unpriced_tokens, incomplete, .. } = *self;
@@ -50,8 +50,8 @@ impl Sums {
             five_minutes,
             one_hour,
             read,
-            thinking,
             messages,
+            thinking,
             web_searches,
             unpriced,
             unpriced_tokens,
@@ -61,7 +61,7 @@ impl Sums {
 
     /// The inverse of [`Sums::numbers`].
     pub(super) fn new(numbers: [i64; Self::NUMBERS], cost: i128) -> Self {
-        let [tokens @ .., thinking, messages, web_searches, unpriced, unpriced_tokens, incomplete] = numbers;
+        let [tokens @ .., messages, thinking, web_searches, unpriced, unpriced_tokens, incomplete] = numbers;
         Self { tokens, thinking, messages, web_searches, unpriced, unpriced_tokens, incomplete, cost }
     }
 
@@ -237,7 +237,7 @@ fn unpriced_tokens(tokens: TokenCounts, cost: Option<i64>) -> i64 {
 }
 
 /// Session, quarter, model and the sums of a row of `cell`: what [`read_sums`] reads.
-pub(super) const CELL_SUMS: &str = "session, quarter, model, input, output, cache_write_5m, cache_write_1h, cache_read, thinking, messages, \
+pub(super) const CELL_SUMS: &str = "session, quarter, model, input, output, cache_write_5m, cache_write_1h, cache_read, messages, thinking, \
      web_searches, unpriced, unpriced_tokens, incomplete, cost_dollars, cost_picodollars";
 
 /// A row of [`CELL_SUMS`].

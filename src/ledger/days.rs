@@ -82,9 +82,8 @@ impl Day {
         match place.map(|place| self.sessions.get_mut(place)) {
             Ok(Some(known)) if has_cells => known.quarters |= bit,
             Ok(Some(known)) => known.quarters &= !bit,
-            Ok(None) => {}
             Err(place) if has_cells => self.sessions.insert(place, DaySession { session, quarters: bit }),
-            Err(_) => {}
+            Ok(None) | Err(_) => {}
         }
     }
 

@@ -4,7 +4,6 @@
 //! defaults. Refuses: reading the environment or the clock; `now` is handed in. Fails by
 //! [`ReportError`] that names the refused value.
 
-use super::zone::Calendar;
 use super::{ReportError, Zone};
 use crate::domain::{Quarter, UnixMillis};
 use chrono::{Days, NaiveDate, NaiveTime, Weekday};
@@ -180,10 +179,9 @@ impl Request {
         }
     }
 
-    /// Tells of quarter hours the local day, where that is asked for.
-    pub fn day_of(&self) -> impl FnMut(Quarter) -> Option<NaiveDate> + '_ {
-        let mut calendar = Calendar::new(self.zone);
-        move |quarter| Some(calendar.day(quarter)).filter(|day| self.covers(*day))
+    /// The local day of a quarter hour, where it is asked for: that of its beginning.
+    pub fn day_of(&self, quarter: Quarter) -> Option<NaiveDate> {
+        Some(self.zone.date(quarter.start())).filter(|day| self.covers(*day))
     }
 
     /// The moments that may be on the days asked for: where it is which day is at most a day off UTC.

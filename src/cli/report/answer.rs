@@ -68,16 +68,15 @@ fn answer(query: &ReportQuery, settings: &Settings, ledger: &LedgerReader) -> an
 /// What the report is made from: as little of the ledger as tells it.
 pub fn data(request: &Request, ledger: &LedgerReader) -> Result<ReportData, LedgerError> {
     let models = ledger.models()?;
-    let mut day_of = request.day_of();
     Ok(match request.source() {
         Source::Days => ReportData {
-            days: ledger.sums(request.span(), day_of)?,
+            days: ledger.sums(request.span(), |quarter| request.day_of(quarter))?,
             cells: ledger.restored_cells()?,
             models,
             ..ReportData::default()
         },
         Source::LatestSessions(count) => {
-            let is_asked = |quarter| day_of(quarter).is_some();
+            let is_asked = |quarter| request.day_of(quarter).is_some();
             let sessions = ledger.latest_sessions(count, request.span(), is_asked)?;
             ReportData {
                 cells: ledger.cells_of(&sessions)?,

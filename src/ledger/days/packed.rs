@@ -1,10 +1,10 @@
 //! How a row of `day` is written: numbers of seven bits a byte, the lowest first, each byte but the last with its
 //! top bit set.
 //!
-//! Owns: both columns. `quarters` has, by quarter of the day and model: both, and the sums. `sessions` has, by
-//! session: how much its number is above the one before, the first quarter hour in which it has a cell, and a bit for
-//! that one and each later one. One content has one form, so that bytes can be compared. Refuses: bytes that are
-//! not whole, which is damage.
+//! Owns: both columns. `quarters` has, by quarter of the day and model: both, a bit for each of the sums that is not
+//! 0, these, and the cost. `sessions` has, by session: how much its number is above the one before, the first quarter
+//! hour in which it has a cell, and a bit for that one and each later one. One content has one form, so that bytes
+//! can be compared. Refuses: bytes that are not whole, which is damage.
 
 use super::super::cells::Sums;
 use super::{DaySession, DaySlot};
@@ -49,7 +49,10 @@ pub(super) fn slots(slots: &[DaySlot]) -> Vec<u8> {
     for DaySlot { quarter, model, sums } in slots {
         put(&mut bytes, u64::from(*quarter));
         put(&mut bytes, model.cast_unsigned());
-        for number in sums.numbers() {
+        let numbers = sums.numbers();
+        let is_there = numbers.iter().rev().fold(0, |bits, number| bits << 1 | u64::from(*number != 0));
+        put(&mut bytes, is_there);
+        for number in numbers.into_iter().filter(|number| *number != 0) {
             put(&mut bytes, number.cast_unsigned());
         }
         put_wide(&mut bytes, sums.cost.cast_unsigned());
@@ -98,9 +101,11 @@ struct Bytes<'a>(&'a [u8]);
 impl Bytes<'_> {
     fn slot(&mut self) -> Option<DaySlot> {
         let (quarter, model) = (u8::try_from(self.number()?).ok()?, self.number()?.cast_signed());
-        let mut numbers = [0; Sums::NUMBERS];
-        for number in &mut numbers {
-            *number = self.number()?.cast_signed();
+        let (mut numbers, mut is_there) = ([0; Sums::NUMBERS], self.number()?);
+        while is_there != 0 {
+            let place = usize::try_from(is_there.trailing_zeros()).ok()?;
+            *numbers.get_mut(place)? = self.number()?.cast_signed();
+            is_there &= is_there - 1;
         }
         Some(DaySlot { quarter, model, sums: Sums::new(numbers, self.wide()?.cast_signed()) })
     }
@@ -111,35 +116,32 @@ impl Bytes<'_> {
         Some(DaySession { session, quarters: self.wide()?.checked_shl(first)? })
     }
 
+    /// Goes through tens of thousands of them for a report over a year.
     fn number(&mut self) -> Option<u64> {
-        // Most numbers are below 128.
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        if *first < 0x80 {
-            return Some((*first).into());
-        }
-        let (mut number, mut shift) = (u64::from(first & 0x7f), 7);
-        loop {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        let mut number = 0;
+        for (place, byte) in self.0.iter().enumerate().take(LONGEST) {
+            number |= u64::from(byte & 0x7f) << (7 * place);
             if *byte < 0x80 {
+                self.0 = self.0.get(place + 1..)?;
                 return Some(number);
             }
-            shift += 7;
         }
+        None
     }
 
     fn wide(&mut self) -> Option<u128> {
-        let (mut number, mut shift) = (0, 0);
-        loop {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            number |= u128::from(byte & 0x7f).checked_shl(shift)?;
-            if *byte < 0x80 {
-                return Some(number);
-            }
-            shift += 7;
+        let last = self.0.iter().position(|byte| *byte < 0x80)?;
+        if last + 1 < LONGEST {
+            return self.number().map(u128::from);
         }
+        let (bytes, rest) = self.0.split_at_checked(last + 1)?;
+        self.0 = rest;
+        let number = bytes.iter().rev().fold(0, |number, byte| number << 7 | u128::from(byte & 0x7f));
+        (last < LONGEST_WIDE).then_some(number)
     }
 }
+
+/// Bytes of 64 bits.
+const LONGEST: usize = 10;
+/// Bytes of 128 bits.
+const LONGEST_WIDE: usize = 19;

@@ -75,7 +75,9 @@ impl LedgerReader {
             }
             for part in parts(day, &slots, &mut period_of) {
                 let sum = sums.entry(part.period).or_default();
-                part.sum.models.iter().for_each(|(model, of_part)| sum.add(*model, of_part, 1));
+                for (model, of_part) in &part.sum.models {
+                    sum.add(*model, of_part, 1);
+                }
                 let active = sessions.iter().filter(|session| session.quarters & part.quarters != 0);
                 sum.sessions.extend(active.map(|session| SessionKey(session.session)));
             }
@@ -169,7 +171,9 @@ fn parts<P: Copy + PartialEq>(
         });
         if let Some(part) = parts.get_mut(place) {
             part.quarters |= bit(first.quarter);
-            same.iter().for_each(|slot| part.sum.add(slot.model, &slot.sums, 1));
+            for slot in same {
+                part.sum.add(slot.model, &slot.sums, 1);
+            }
         }
     }
     parts
