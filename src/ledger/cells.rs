@@ -33,17 +33,18 @@ pub(super) struct Sums {
     unpriced_tokens: i64,
     incomplete: i64,
     /// Picodollars.
-    pub(super) cost: i128,
+    cost: i128,
 }
 
 impl Sums {
-    /// So many numbers there are beside the cost.
-    pub(super) const NUMBERS: usize = 11;
+    /// So many numbers there are.
+    pub(super) const NUMBERS: usize = 13;
 
-    /// All but the cost, in an order that stored bytes rely on: what is rarely 0 first.
+    /// All of them, the cost as [`split_cost`] has it, in an order that stored bytes rely on: what is rarely 0 first.
     pub(super) fn numbers(&self) -> [i64; Self::NUMBERS] {
         let [input, output, five_minutes, one_hour, read] = self.tokens;
         let Self { thinking, messages, web_searches, unpriced, unpriced_tokens, incomplete, .. } = *self;
+        let (dollars, picodollars) = split_cost(self.cost);
         [
             input,
             output,
@@ -51,6 +52,8 @@ impl Sums {
             one_hour,
             read,
             messages,
+            picodollars,
+            dollars,
             thinking,
             web_searches,
             unpriced,
@@ -60,8 +63,19 @@ impl Sums {
     }
 
     /// The inverse of [`Sums::numbers`].
-    pub(super) fn new(numbers: [i64; Self::NUMBERS], cost: i128) -> Self {
-        let [tokens @ .., messages, thinking, web_searches, unpriced, unpriced_tokens, incomplete] = numbers;
+    pub(super) fn new(numbers: [i64; Self::NUMBERS]) -> Self {
+        let [
+            tokens @ ..,
+            messages,
+            picodollars,
+            dollars,
+            thinking,
+            web_searches,
+            unpriced,
+            unpriced_tokens,
+            incomplete,
+        ] = numbers;
+        let cost = join_cost(dollars, picodollars);
         Self { tokens, thinking, messages, web_searches, unpriced, unpriced_tokens, incomplete, cost }
     }
 
@@ -237,8 +251,8 @@ fn unpriced_tokens(tokens: TokenCounts, cost: Option<i64>) -> i64 {
 }
 
 /// Session, quarter, model and the sums of a row of `cell`: what [`read_sums`] reads.
-pub(super) const CELL_SUMS: &str = "session, quarter, model, input, output, cache_write_5m, cache_write_1h, cache_read, messages, thinking, \
-     web_searches, unpriced, unpriced_tokens, incomplete, cost_dollars, cost_picodollars";
+pub(super) const CELL_SUMS: &str = "session, quarter, model, input, output, cache_write_5m, cache_write_1h, cache_read, messages, \
+     cost_picodollars, cost_dollars, thinking, web_searches, unpriced, unpriced_tokens, incomplete";
 
 /// A row of [`CELL_SUMS`].
 pub(super) fn read_sums(row: &SqlRow<'_>) -> rusqlite::Result<((i64, i64, i64), Sums)> {
@@ -246,8 +260,7 @@ pub(super) fn read_sums(row: &SqlRow<'_>) -> rusqlite::Result<((i64, i64, i64), 
     for (number, column) in numbers.iter_mut().zip(3..) {
         *number = row.get(column)?;
     }
-    let sums = Sums::new(numbers, join_cost(row.get(14)?, row.get(15)?));
-    Ok(((row.get(0)?, row.get(1)?, row.get(2)?), sums))
+    Ok(((row.get(0)?, row.get(1)?, row.get(2)?), Sums::new(numbers)))
 }
 
 fn read_cell(sql: &Connection, key: Key) -> Result<Option<StoredCell>, LedgerError> {
