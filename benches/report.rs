@@ -31,6 +31,7 @@ fn data() -> ReportData {
         folder: format!("-home-ann-work-project-{}", number % 40),
     };
     ReportData {
+        days: Vec::new(),
         cells: cells.collect(),
         sessions: (0..SESSIONS).map(session).collect(),
         models: (0..MODELS)

@@ -147,9 +147,9 @@ fn tell_problems(tree: &Tree) {
 }
 
 /// Brings the ledger up to date before it is read, unless a daemon does so already. Where that cannot be,
-/// says why, and the report is of what the ledger has.
-pub(super) fn refresh(settings: &Settings, command: &str) -> anyhow::Result<()> {
-    let Err(error) = take_in_new(settings, command) else { return Ok(()) };
+/// says why, and the report is of what the ledger has: `false`, also where a daemon does it, by prices of its own.
+pub(super) fn refresh(settings: &Settings, command: &str) -> anyhow::Result<bool> {
+    let Err(error) = take_in_new(settings, command) else { return Ok(true) };
     let stale = match error.downcast_ref::<LockError>() {
         Some(LockError::Held { holder, .. }) => stale_beside(holder, settings)?,
         _ if cannot_write_now(&error) => Some(format!("newer lines cannot be taken in ({error:#})")),
@@ -158,7 +158,7 @@ pub(super) fn refresh(settings: &Settings, command: &str) -> anyhow::Result<()> 
     if let Some(reason) = stale {
         tracing::warn!("{}; this is what the ledger has", shown(&reason));
     }
-    Ok(())
+    Ok(false)
 }
 
 fn take_in_new(settings: &Settings, command: &str) -> anyhow::Result<()> {

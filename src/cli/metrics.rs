@@ -46,10 +46,12 @@ pub fn run(_args: &MetricsArgs, settings: &Settings) -> anyhow::Result<ExitCode>
 fn by_model(reader: &LedgerReader) -> anyhow::Result<BTreeMap<String, Totals>> {
     let names: BTreeMap<_, _> = reader.models()?.into_iter().collect();
     let mut models: BTreeMap<String, Totals> = BTreeMap::new();
-    for cell in reader.cells(None, None)? {
-        let name = names.get(&cell.model).cloned().unwrap_or_default();
+    let sums = reader.sums((None, None), |_| Some(()))?.into_iter().flat_map(|all| all.models);
+    let restored = reader.restored_cells()?.into_iter().map(|cell| (cell.model, cell.totals));
+    for (model, totals) in sums.chain(restored) {
+        let name = names.get(&model).cloned().unwrap_or_default();
         // As it is shown: two names that look alike would be one series twice, which no scraper takes.
-        *models.entry(shown(&name)).or_default() += cell.totals;
+        *models.entry(shown(&name)).or_default() += totals;
     }
     Ok(models)
 }

@@ -5,8 +5,8 @@
 
 mod answer;
 
-pub use answer::run;
 pub(super) use answer::text;
+pub use answer::{data, run};
 
 use super::global::one_of;
 use super::report_help as help;

@@ -58,7 +58,9 @@ impl Moved {
 impl Known {
     pub(super) fn new(ledger: &Ledger) -> Result<Self, LedgerError> {
         let mut all = Self::default();
-        ledger.each_file(&mut |number, path, cursor| all.set(Moved::new(path, None, cursor), number))?;
+        ledger.each_file(&mut |number, path, stat| {
+            all.set(Moved { to: hash(path), from: None, stat }, number);
+        })?;
         Ok(all)
     }
 

@@ -74,6 +74,17 @@ pub struct Cell {
     pub restored: bool,
 }
 
+/// What all sessions together used in a period.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeriodSums<P> {
+    /// When.
+    pub period: P,
+    /// How much of which model, each once.
+    pub models: Vec<(ModelKey, Totals)>,
+    /// The sessions that paid, each once.
+    pub sessions: Vec<SessionKey>,
+}
+
 /// What is known of a session beside its usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionInfo {

@@ -15,7 +15,7 @@ mod text;
 mod time;
 mod tokens;
 
-pub use cell::{Cell, ModelKey, SessionInfo, SessionKey, Totals};
+pub use cell::{Cell, ModelKey, PeriodSums, SessionInfo, SessionKey, Totals};
 pub use cursor::{Cursor, FileStat};
 pub use hash::{fnv1a, fnv1a_128};
 pub use identity::{Destination, UserId};

@@ -11,7 +11,7 @@ mod shape;
 
 use super::cells::join_cost;
 use super::row::{flag, id_hash};
-use super::{LedgerError, restored, sql_code, sql_words};
+use super::{LedgerError, days, restored, sql_code, sql_words};
 use crate::domain::{SessionKey, UnixMillis};
 use rusqlite::{Connection, OpenFlags, Row as SqlRow};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -123,6 +123,7 @@ fn audit(sql: &Connection) -> Result<(), Finding> {
     sums(sql, "")?;
     aliases(sql)?;
     stamps(sql)?;
+    found(days::defect(sql)?)?;
     found(restored::defect(sql)?)
 }
 

@@ -4,10 +4,11 @@
 //! `rebuild` computes the same from nothing. What was read from the server is beside it, in a table of the same
 //! columns, and in no cell.
 
-use super::row::{Row, read_tokens, sql_count};
+use super::days::Days;
+use super::row::{Row, count, sql_count};
 use super::{LedgerError, restored, write};
-use crate::domain::{Cell, Quarter, TokenCounts, UnixMillis};
-use rusqlite::{Connection, OptionalExtension, params};
+use crate::domain::{Cell, Quarter, TokenCounts, Totals, UnixMillis, Usd};
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 
@@ -21,9 +22,9 @@ struct Key {
     model: i64,
 }
 
-/// What is to be added to a cell; negative where a response was corrected.
+/// What a cell or a sum of cells has, or what is to be added to it: negative where a response was corrected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sums {
+pub(super) struct Sums {
     tokens: [i64; 5],
     thinking: i64,
     messages: i64,
@@ -31,29 +32,88 @@ struct Sums {
     unpriced: i64,
     unpriced_tokens: i64,
     incomplete: i64,
+    /// Picodollars.
     cost: i128,
 }
 
 impl Sums {
-    fn add(&mut self, other: &Self, sign: i64) {
-        for (mine, theirs) in self.tokens.iter_mut().zip(other.tokens) {
-            *mine += sign * theirs;
-        }
-        self.thinking += sign * other.thinking;
-        self.messages += sign * other.messages;
-        self.web_searches += sign * other.web_searches;
-        self.unpriced += sign * other.unpriced;
-        self.unpriced_tokens += sign * other.unpriced_tokens;
-        self.incomplete += sign * other.incomplete;
-        self.cost += i128::from(sign) * other.cost;
+    /// So many numbers there are.
+    pub(super) const NUMBERS: usize = 13;
+
+    /// All of them, the cost as [`split_cost`] has it, in an order that stored bytes rely on: what is rarely 0 first.
+    pub(super) fn numbers(&self) -> [i64; Self::NUMBERS] {
+        let [input, output, five_minutes, one_hour, read] = self.tokens;
+        let Self { thinking, messages, web_searches, unpriced, unpriced_tokens, incomplete, .. } = *self;
+        let (dollars, picodollars) = split_cost(self.cost);
+        [
+            input,
+            output,
+            five_minutes,
+            one_hour,
+            read,
+            messages,
+            picodollars,
+            dollars,
+            thinking,
+            web_searches,
+            unpriced,
+            unpriced_tokens,
+            incomplete,
+        ]
     }
 
-    fn is_nothing(&self) -> bool {
+    /// The inverse of [`Sums::numbers`].
+    pub(super) fn new(numbers: [i64; Self::NUMBERS]) -> Self {
+        let [
+            tokens @ ..,
+            messages,
+            picodollars,
+            dollars,
+            thinking,
+            web_searches,
+            unpriced,
+            unpriced_tokens,
+            incomplete,
+        ] = numbers;
+        let cost = join_cost(dollars, picodollars);
+        Self { tokens, thinking, messages, web_searches, unpriced, unpriced_tokens, incomplete, cost }
+    }
+
+    /// Adds other sums, or takes them away with -1. What a damaged ledger says adds up to anything, and to no panic.
+    pub(super) fn add(&mut self, other: &Self, sign: i64) {
+        let add = |mine: &mut i64, theirs: i64| *mine = mine.wrapping_add(sign.wrapping_mul(theirs));
+        for (mine, theirs) in self.tokens.iter_mut().zip(other.tokens) {
+            add(mine, theirs);
+        }
+        add(&mut self.thinking, other.thinking);
+        add(&mut self.messages, other.messages);
+        add(&mut self.web_searches, other.web_searches);
+        add(&mut self.unpriced, other.unpriced);
+        add(&mut self.unpriced_tokens, other.unpriced_tokens);
+        add(&mut self.incomplete, other.incomplete);
+        self.cost = self.cost.wrapping_add(i128::from(sign).wrapping_mul(other.cost));
+    }
+
+    pub(super) fn is_nothing(&self) -> bool {
         self.messages == 0
             && self.unpriced == 0
             && self.tokens == [0; 5]
             && self.cost == 0
             && self.web_searches == 0
+    }
+
+    /// The sums as reports have them.
+    pub(super) fn totals(&self) -> Totals {
+        Totals {
+            tokens: TokenCounts::from_array(self.tokens.map(count)),
+            thinking: count(self.thinking),
+            messages: count(self.messages),
+            web_searches: count(self.web_searches),
+            unpriced: count(self.unpriced),
+            unpriced_tokens: count(self.unpriced_tokens),
+            incomplete: count(self.incomplete),
+            cost: Usd(self.cost),
+        }
     }
 }
 
@@ -103,7 +163,7 @@ impl Cells {
         let mut deltas: Vec<_> = self.0.into_iter().collect();
         deltas.sort_unstable_by_key(|(key, _)| *key);
         let mut unsure = FxHashMap::default();
-        let mut changed = BTreeSet::new();
+        let (mut changed, mut days) = (BTreeSet::new(), Days::default());
         for (key, delta) in deltas {
             let stored = read_cell(sql, key)?;
             let (mut sums, span) = stored.map_or((Sums::default(), None), |(sums, span)| (sums, Some(span)));
@@ -112,6 +172,8 @@ impl Cells {
                 if stored.is_some() {
                     delete_cell(sql, key)?;
                     changed.insert(key.session);
+                    days.add(key.quarter, key.model, &delta.sums);
+                    days.left(key.session, key.quarter);
                 }
                 continue;
             }
@@ -131,11 +193,16 @@ impl Cells {
             if stored != Some((sums, span)) {
                 write_cell(sql, "cell", key, &sums, span)?;
                 changed.insert(key.session);
+                days.add(key.quarter, key.model, &delta.sums);
+                if stored.is_none() {
+                    days.came(key.session, key.quarter);
+                }
             }
         }
         if !unsure.is_empty() {
             write_spans(sql, unsure, &mut changed)?;
         }
+        days.write(sql)?;
         restored::settle(sql, &changed)?;
         write::raise_stamps(sql, &changed)
     }
@@ -183,25 +250,26 @@ fn unpriced_tokens(tokens: TokenCounts, cost: Option<i64>) -> i64 {
     if cost.is_none() { sql_count(tokens.total()) } else { 0 }
 }
 
+/// Session, quarter, model and the sums of a row of `cell`: what [`read_sums`] reads.
+pub(super) const CELL_SUMS: &str = "session, quarter, model, input, output, cache_write_5m, cache_write_1h, cache_read, messages, \
+     cost_picodollars, cost_dollars, thinking, web_searches, unpriced, unpriced_tokens, incomplete";
+
+/// A row of [`CELL_SUMS`].
+pub(super) fn read_sums(row: &SqlRow<'_>) -> rusqlite::Result<((i64, i64, i64), Sums)> {
+    let mut numbers = [0; Sums::NUMBERS];
+    for (number, column) in numbers.iter_mut().zip(3..) {
+        *number = row.get(column)?;
+    }
+    Ok(((row.get(0)?, row.get(1)?, row.get(2)?), Sums::new(numbers)))
+}
+
 fn read_cell(sql: &Connection, key: Key) -> Result<Option<StoredCell>, LedgerError> {
     let cell = sql
-        .prepare_cached(
-            "SELECT input, output, cache_write_5m, cache_write_1h, cache_read, thinking, messages, web_searches, \
-             unpriced, incomplete, cost_dollars, cost_picodollars, first_at, last_at, unpriced_tokens \
-             FROM cell WHERE session = ?1 AND quarter = ?2 AND model = ?3",
-        )?
+        .prepare_cached(&format!(
+            "SELECT {CELL_SUMS}, first_at, last_at FROM cell WHERE session = ?1 AND quarter = ?2 AND model = ?3"
+        ))?
         .query_row([key.session, key.quarter, key.model], |row| {
-            let sums = Sums {
-                tokens: sql_tokens(read_tokens(row, 0)?),
-                thinking: row.get(5)?,
-                messages: row.get(6)?,
-                web_searches: row.get(7)?,
-                unpriced: row.get(8)?,
-                unpriced_tokens: row.get(14)?,
-                incomplete: row.get(9)?,
-                cost: join_cost(row.get(10)?, row.get(11)?),
-            };
-            Ok((sums, (row.get(12)?, row.get(13)?)))
+            Ok((read_sums(row)?.1, (row.get(16)?, row.get(17)?)))
         })
         .optional()?;
     Ok(cell)

@@ -11,6 +11,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// What [`read_stat`] reads.
+const STAT: &str = "device, inode, size, modified_ns";
 const COLUMNS: &str = "device, inode, size, modified_ns, offset, head, tail, path, id";
 
 impl LedgerReader {
@@ -32,13 +34,14 @@ impl Ledger {
         read_cursors(&self.connection)
     }
 
-    /// Hands every file that was ever read to `visit`: its number, its path and its cursor.
-    pub fn each_file(&self, visit: &mut dyn FnMut(i64, &Path, &Cursor)) -> Result<(), LedgerError> {
-        let mut statement = self.connection.prepare(&format!("SELECT {COLUMNS} FROM file"))?;
+    /// Hands every file that was ever read to `visit`: its number, its path, and what it was when it was read last.
+    pub fn each_file(&self, visit: &mut dyn FnMut(i64, &Path, FileStat)) -> Result<(), LedgerError> {
+        // A scan that finds nothing new waits for this: no column too many.
+        let mut statement = self.connection.prepare(&format!("SELECT {STAT}, path, id FROM file"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let path = row.get_ref(7)?.as_blob().map_err(rusqlite::Error::from)?;
-            visit(row.get(8)?, Path::new(OsStr::from_bytes(path)), &read_cursor(row)?);
+            let path = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
+            visit(row.get(5)?, Path::new(OsStr::from_bytes(path)), read_stat(row)?);
         }
         Ok(())
     }
@@ -76,15 +79,18 @@ pub(super) fn read_path(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Pat
     Ok(PathBuf::from(OsStr::from_bytes(&bytes)))
 }
 
-fn read_cursor(row: &SqlRow<'_>) -> rusqlite::Result<Cursor> {
-    let stat = FileStat {
+fn read_stat(row: &SqlRow<'_>) -> rusqlite::Result<FileStat> {
+    Ok(FileStat {
         device: row.get::<_, i64>(0)?.cast_unsigned(),
         inode: row.get::<_, i64>(1)?.cast_unsigned(),
         size: count(row.get(2)?),
         modified_ns: row.get(3)?,
-    };
+    })
+}
+
+fn read_cursor(row: &SqlRow<'_>) -> rusqlite::Result<Cursor> {
     Ok(Cursor {
-        stat,
+        stat: read_stat(row)?,
         offset: count(row.get(4)?),
         head: row.get::<_, i64>(5)?.cast_unsigned(),
         tail: row.get::<_, i64>(6)?.cast_unsigned(),

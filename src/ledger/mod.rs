@@ -11,6 +11,7 @@
 mod audit;
 mod backup;
 mod cells;
+mod days;
 mod files;
 mod ingest;
 mod lock;
@@ -34,6 +35,7 @@ mod tests;
 mod write;
 
 pub use backup::{Backup, BackupStop};
+pub use days::Span;
 pub use ingest::{Change, IngestSummary};
 pub use lock::{Activity, Holder, LedgerLock, LockError};
 pub use losses::Losses;

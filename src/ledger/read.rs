@@ -120,18 +120,41 @@ impl LedgerReader {
         Ok(cells.collect::<Result<_, _>>()?)
     }
 
+    /// The cells that were read from the server.
+    pub fn restored_cells(&self) -> Result<Vec<Cell>, LedgerError> {
+        let mut statement =
+            self.connection.prepare(&format!("SELECT {CELL_COLUMNS}, 1 FROM restored_cell"))?;
+        let cells = statement.query_map([], read_cell)?;
+        Ok(cells.collect::<Result<_, _>>()?)
+    }
+
+    /// The cells of these sessions, as [`LedgerReader::cells`] has them.
+    pub fn cells_of(&self, sessions: &[SessionKey]) -> Result<Vec<Cell>, LedgerError> {
+        let mut statement = self.connection.prepare(&format!(
+            "SELECT {CELL_COLUMNS}, 0 FROM cell WHERE session = ?1 AND ?1 NOT IN ({}) \
+             UNION ALL SELECT {CELL_COLUMNS}, 1 FROM restored_cell WHERE session = ?1",
+            restored::SESSIONS
+        ))?;
+        let mut cells = Vec::new();
+        for session in sessions {
+            let of_session = statement.query_map([session.0], read_cell)?;
+            cells.extend(of_session.collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(cells)
+    }
+
     /// All sessions.
     pub fn sessions(&self) -> Result<Vec<SessionInfo>, LedgerError> {
-        let mut statement = self.connection.prepare("SELECT id, name, cwd, folder FROM session")?;
-        let sessions = statement.query_map([], |row| {
-            Ok(SessionInfo {
-                key: SessionKey(row.get(0)?),
-                id: row.get(1)?,
-                cwd: row.get(2)?,
-                folder: row.get(3)?,
-            })
-        })?;
+        let mut statement = self.connection.prepare(SESSIONS)?;
+        let sessions = statement.query_map([], read_session)?;
         Ok(sessions.collect::<Result<_, _>>()?)
+    }
+
+    /// These sessions.
+    pub fn sessions_of(&self, keys: &[SessionKey]) -> Result<Vec<SessionInfo>, LedgerError> {
+        let mut statement = self.connection.prepare(&format!("{SESSIONS} WHERE id = ?1"))?;
+        let sessions = keys.iter().map(|key| statement.query_row([key.0], read_session).optional());
+        Ok(sessions.filter_map(Result::transpose).collect::<Result<_, _>>()?)
     }
 
     /// What was read from the server of a session that counts by it.
@@ -211,6 +234,13 @@ impl LedgerReader {
         }
         Ok(sightings)
     }
+}
+
+/// What [`read_session`] reads.
+const SESSIONS: &str = "SELECT id, name, cwd, folder FROM session";
+
+fn read_session(row: &SqlRow<'_>) -> rusqlite::Result<SessionInfo> {
+    Ok(SessionInfo { key: SessionKey(row.get(0)?), id: row.get(1)?, cwd: row.get(2)?, folder: row.get(3)? })
 }
 
 fn read_sighting(row: &SqlRow<'_>) -> rusqlite::Result<SightingRecord> {

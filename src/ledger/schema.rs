@@ -3,7 +3,7 @@
 //! Migrations only grow: an entry of [`MIGRATIONS`] that was ever released is never edited. The number
 //! of entries is the schema version, kept in SQLite's `user_version`.
 
-use super::{LedgerError, write};
+use super::{LedgerError, days, write};
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 
@@ -16,11 +16,15 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/0002_publishing.sql"),
     include_str!("schema/0003_restored.sql"),
     include_str!("schema/0004_sessions.sql"),
-    include_str!("schema/0005_message_ids.sql"),
+    include_str!("schema/0005_days.sql"),
+    include_str!("schema/0006_message_ids.sql"),
 ];
 
-/// The version from which on responses have a hash of their id.
-const ID_HASHES: usize = 5;
+/// The first version that keeps the sums of whole days.
+const DAYS_SINCE: usize = 5;
+
+/// The first version that keeps a hash of a response's id.
+const ID_HASHES_SINCE: usize = 6;
 
 /// No tallyd will ever have written so many versions: such a number is a damaged one.
 const NO_VERSION: usize = 100_000;
@@ -42,7 +46,10 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
     for migration in MIGRATIONS.iter().skip(found) {
         transaction.execute_batch(migration)?;
     }
-    if found < ID_HASHES {
+    if found < DAYS_SINCE {
+        days::fill(&transaction)?;
+    }
+    if found < ID_HASHES_SINCE {
         write::id_hashes(&transaction)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -8,7 +8,7 @@ use super::group::{Group, Models, Row, RowKey, Sums};
 use super::project::Directory;
 use super::zone::Calendar;
 use super::{BlockOptions, Kind, Order, ReportData, ReportError, Request, TokenLimit};
-use crate::domain::{Cell, ModelKey, SessionKey, UnixMillis};
+use crate::domain::{Cell, ModelKey, PeriodSums, SessionKey, UnixMillis};
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
@@ -69,7 +69,7 @@ pub fn build(data: &ReportData, request: &Request) -> Result<Report, ReportError
     let (body, totals) = match &request.kind {
         Kind::Blocks(options) => builder.blocks(&data.cells, is_chosen, options),
         Kind::Daily if request.instances => builder.instances(cells),
-        kind => builder.rows(cells, kind),
+        kind => builder.rows(&data.days, cells, kind),
     };
     Ok(Report { request: request.clone(), body, totals: totals.sums(&builder.models) })
 }
@@ -102,10 +102,18 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn rows<'c>(&self, cells: impl Iterator<Item = &'c Cell>, kind: &Kind) -> (Body, Group) {
+    fn rows<'c>(
+        &self,
+        sums: &[PeriodSums<NaiveDate>],
+        cells: impl Iterator<Item = &'c Cell>,
+        kind: &Kind,
+    ) -> (Body, Group) {
         let mut calendar = Calendar::new(self.request.zone);
         let mut days: FxHashMap<NaiveDate, NaiveDate> = FxHashMap::default();
         let mut groups: FxHashMap<GroupKey, Group> = FxHashMap::default();
+        for sum in sums.iter().filter(|sum| self.request.covers(sum.period)) {
+            groups.entry(GroupKey::Day(first_day(kind, sum.period))).or_default().add_period(sum);
+        }
         for cell in cells {
             let day = calendar.day(cell.quarter);
             if !self.request.covers(day) {
@@ -136,7 +144,7 @@ impl Builder<'_> {
         let mut totals = Group::default();
         let mut projects = Vec::with_capacity(by_project.len());
         for (project, cells) in by_project {
-            let (body, sum) = self.rows(cells.into_iter(), &Kind::Daily);
+            let (body, sum) = self.rows(&[], cells.into_iter(), &Kind::Daily);
             if let Body::Rows(rows) = body
                 && !rows.is_empty()
             {

@@ -4,7 +4,7 @@
 //! tokens stay beside the output they are part of. Cannot fail.
 
 use super::project::Session;
-use crate::domain::{Cell, ModelKey, SessionKey, Totals, UnixMillis};
+use crate::domain::{Cell, ModelKey, PeriodSums, SessionKey, Totals, UnixMillis};
 use chrono::NaiveDate;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
@@ -85,9 +85,6 @@ pub(super) struct ModelSums {
     pub(super) name: Arc<str>,
     /// Its share.
     pub(super) totals: Totals,
-    /// Tokens of the cells that have calls without a price: an upper bound of those calls' tokens
-    /// where a cell has priced calls too, else exact.
-    pub(super) unpriced_tokens: u64,
 }
 
 /// Names of models by the ledger's number.
@@ -112,7 +109,7 @@ impl Models {
 /// A sum that cells are still being added to.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
-    models: Vec<(ModelKey, Totals, u64)>,
+    models: Vec<(ModelKey, Totals)>,
     sessions: FxHashSet<SessionKey>,
     /// Of these, the ones that were read from the server, and what they have.
     restored: (FxHashSet<SessionKey>, Totals),
@@ -145,8 +142,15 @@ impl Group {
         }
         self.first = self.first.min(cell.first);
         self.last = self.last.max(cell.last);
-        let unpriced_tokens = if cell.totals.unpriced > 0 { cell.totals.tokens.total() } else { 0 };
-        self.add_model(cell.model, cell.totals, unpriced_tokens);
+        self.add_model(cell.model, cell.totals);
+    }
+
+    /// Adds what all sessions used in a period. When in the period that was, nobody can say.
+    pub(super) fn add_period<P>(&mut self, period: &PeriodSums<P>) {
+        self.sessions.extend(&period.sessions);
+        for (model, totals) in &period.models {
+            self.add_model(*model, *totals);
+        }
     }
 
     /// Adds another sum; a session in both counts once.
@@ -156,18 +160,17 @@ impl Group {
         self.restored.1 += other.restored.1;
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
-        for (model, totals, unpriced_tokens) in &other.models {
-            self.add_model(*model, *totals, *unpriced_tokens);
+        for (model, totals) in &other.models {
+            self.add_model(*model, *totals);
         }
     }
 
     /// A session uses few models, a month hardly more: a list is searched faster than a map.
-    fn add_model(&mut self, model: ModelKey, totals: Totals, unpriced_tokens: u64) {
-        if let Some((_, sum, unpriced)) = self.models.iter_mut().find(|(key, ..)| *key == model) {
+    fn add_model(&mut self, model: ModelKey, totals: Totals) {
+        if let Some((_, sum)) = self.models.iter_mut().find(|(key, _)| *key == model) {
             *sum += totals;
-            *unpriced += unpriced_tokens;
         } else {
-            self.models.push((model, totals, unpriced_tokens));
+            self.models.push((model, totals));
         }
     }
 
@@ -175,13 +178,9 @@ impl Group {
     pub(super) fn sums(&self, names: &Models) -> Sums {
         let mut totals = Totals::default();
         let mut models = Vec::with_capacity(self.models.len());
-        for (key, sum, unpriced_tokens) in &self.models {
+        for (key, sum) in &self.models {
             totals += *sum;
-            models.push(ModelSums {
-                name: names.name(*key),
-                totals: *sum,
-                unpriced_tokens: *unpriced_tokens,
-            });
+            models.push(ModelSums { name: names.name(*key), totals: *sum });
         }
         models.sort_by(|a, b| {
             let rank = |model: &ModelSums| (model.totals.known_cost(), model.totals.tokens.total());

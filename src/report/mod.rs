@@ -23,15 +23,20 @@ mod zone;
 
 pub use build::{Report, build};
 pub use error::ReportError;
-pub use request::{BlockLength, BlockOptions, Kind, Order, Request, TokenLimit, parse_date, parse_weekday};
+pub use request::{
+    BlockLength, BlockOptions, Kind, Order, Request, Source, TokenLimit, parse_date, parse_weekday,
+};
 pub(crate) use text::grouped;
 pub use zone::Zone;
 
-use crate::domain::{Cell, ModelKey, SessionInfo};
+use crate::domain::{Cell, ModelKey, PeriodSums, SessionInfo};
+use chrono::NaiveDate;
 
-/// What a report is made from.
+/// What a report is made from: [`Request::source`] says which of it.
 #[derive(Clone, Debug, Default)]
 pub struct ReportData {
+    /// What all sessions used on each local day, but for what the cells below have.
+    pub days: Vec<PeriodSums<NaiveDate>>,
     /// The ledger's sums, in any order.
     pub cells: Vec<Cell>,
     /// The sessions that the cells name.

@@ -5,8 +5,8 @@
 //! [`ReportError`] that names the refused value.
 
 use super::{ReportError, Zone};
-use crate::domain::UnixMillis;
-use chrono::{NaiveDate, Weekday};
+use crate::domain::{Quarter, UnixMillis};
+use chrono::{Days, NaiveDate, NaiveTime, Weekday};
 
 /// What the rows of a report are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +108,18 @@ pub enum Order {
     Descending,
 }
 
+/// What of the ledger a report is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// What all sessions together used on each day of [`Request::day_of`], and the cells of those that no log here
+    /// has.
+    Days,
+    /// The cells of so many sessions, those that were active last on the days of [`Request::day_of`].
+    LatestSessions(usize),
+    /// All cells.
+    Cells,
+}
+
 /// Everything that shapes a report.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line, free of the others")]
@@ -155,6 +167,29 @@ impl Request {
             last: None,
             now,
         }
+    }
+
+    /// What of the ledger this report is made from: as little as tells it.
+    pub fn source(&self) -> Source {
+        match (&self.kind, self.last) {
+            _ if self.project.is_some() || self.instances => Source::Cells,
+            (Kind::Daily | Kind::Weekly { .. } | Kind::Monthly, _) => Source::Days,
+            (Kind::Session { id: None }, Some(count)) => Source::LatestSessions(count),
+            _ => Source::Cells,
+        }
+    }
+
+    /// The local day of a quarter hour, where it is asked for: that of its beginning.
+    pub fn day_of(&self, quarter: Quarter) -> Option<NaiveDate> {
+        Some(self.zone.date(quarter.start())).filter(|day| self.covers(*day))
+    }
+
+    /// The moments that may be on the days asked for: where it is which day is at most a day off UTC.
+    pub fn span(&self) -> (Option<UnixMillis>, Option<UnixMillis>) {
+        let start = |day: NaiveDate| UnixMillis(day.and_time(NaiveTime::MIN).and_utc().timestamp_millis());
+        let since = self.since.and_then(|day| day.pred_opt());
+        let until = self.until.and_then(|day| day.checked_add_days(Days::new(2)));
+        (since.map(start), until.map(start))
     }
 
     /// True when a local day is asked for.

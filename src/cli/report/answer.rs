@@ -5,9 +5,10 @@ use crate::cli::exit::ExitCode;
 use crate::cli::{engine, output};
 use crate::config::Settings;
 use crate::domain::{Clock, SystemClock};
-use crate::ledger::LedgerReader;
+use crate::ledger::{LedgerError, LedgerReader};
 use crate::report::{
-    self, BlockLength, BlockOptions, Format, Kind, ReportData, ReportError, Request, Style, Zone, parse_date,
+    self, BlockLength, BlockOptions, Format, Kind, ReportData, ReportError, Request, Source, Style, Zone,
+    parse_date,
 };
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -17,15 +18,15 @@ pub fn run(query: &ReportQuery, settings: &Settings) -> anyhow::Result<ExitCode>
     let folder = settings.state_dir()?;
     // Wrong dates and zones are found before anything is read.
     request(query, settings)?;
-    if !query.no_scan && settings.enabled {
-        engine::refresh(settings, "report")?;
-    }
+    let is_taken_in = !query.no_scan && settings.enabled && engine::refresh(settings, "report")?;
     if !settings.enabled {
         tracing::warn!("counting is switched off; this is what the ledger has");
     }
     let ledger = LedgerReader::open(folder)?;
     ledger.check_read()?;
-    warn_of_other_prices(settings, &ledger)?;
+    if !is_taken_in {
+        warn_of_other_prices(settings, &ledger)?;
+    }
     output::print(&answer(query, settings, &ledger)?)?;
     Ok(ExitCode::Done)
 }
@@ -54,12 +55,7 @@ pub(in crate::cli) fn text(
 
 fn answer(query: &ReportQuery, settings: &Settings, ledger: &LedgerReader) -> anyhow::Result<String> {
     let request = request(query, settings)?;
-    let data = ReportData {
-        cells: ledger.cells(None, None)?,
-        sessions: ledger.sessions()?,
-        models: ledger.models()?,
-    };
-    let built = report::build(&data, &request)?;
+    let built = report::build(&data(&request, ledger)?, &request)?;
     let format = match query.output {
         Output::Table => Format::Table,
         Output::Json => Format::Json,
@@ -67,6 +63,35 @@ fn answer(query: &ReportQuery, settings: &Settings, ledger: &LedgerReader) -> an
     };
     let style = Style { width: output::terminal_width(), color: settings.log.color.colours_stdout() };
     Ok(report::render(&built, format, &style))
+}
+
+/// What the report is made from: as little of the ledger as tells it.
+pub fn data(request: &Request, ledger: &LedgerReader) -> Result<ReportData, LedgerError> {
+    let models = ledger.models()?;
+    Ok(match request.source() {
+        Source::Days => ReportData {
+            days: ledger.sums(request.span(), |quarter| request.day_of(quarter))?,
+            cells: ledger.restored_cells()?,
+            models,
+            ..ReportData::default()
+        },
+        Source::LatestSessions(count) => {
+            let is_asked = |quarter| request.day_of(quarter).is_some();
+            let sessions = ledger.latest_sessions(count, request.span(), is_asked)?;
+            ReportData {
+                cells: ledger.cells_of(&sessions)?,
+                sessions: ledger.sessions_of(&sessions)?,
+                models,
+                ..ReportData::default()
+            }
+        }
+        Source::Cells => ReportData {
+            cells: ledger.cells(None, None)?,
+            sessions: ledger.sessions()?,
+            models,
+            ..ReportData::default()
+        },
+    })
 }
 
 /// What was asked for, against the settings.

@@ -3,6 +3,7 @@
 mod absorption;
 mod audit;
 mod backups;
+mod days;
 mod failure;
 mod folder;
 mod freezing;
@@ -103,6 +104,7 @@ impl Sandbox {
 
     fn cells(&self) -> Cells {
         let reader = self.reader();
+        days::check(&reader, Some);
         let models: BTreeMap<_, _> = reader.models().unwrap().into_iter().collect();
         let sessions: BTreeMap<_, _> =
             reader.sessions().unwrap().into_iter().map(|session| (session.key, session.id)).collect();

@@ -80,12 +80,11 @@ pub(super) fn footnotes(report: &Report, page: &Page<'_>) -> String {
 fn unpriced_model(model: &ModelSums, page: &Page<'_>) -> String {
     let name = named(&model.name);
     let calls = counted(model.totals.unpriced, "call", "calls");
-    let most = if model.totals.known_cost().is_some() { "at most " } else { "" };
-    let tokens = counted(model.unpriced_tokens, "token", "tokens");
+    let tokens = counted(model.totals.unpriced_tokens, "token", "tokens");
     let short = page.model(&model.name);
     // The whole name is what a price has to be given for; the table above has the short one.
     let known_as = if short == name { String::new() } else { format!(" ({short})") };
-    format!("{name}{known_as}: {calls}, {most}{tokens}")
+    format!("{name}{known_as}: {calls}, {tokens}")
 }
 
 fn incomplete(replies: u64, no_cost: bool) -> String {

@@ -2,7 +2,7 @@
 //! holds what the union of all lines in all versions of the logs amounts to, nothing lost, nothing twice.
 //!
 //! `action` says what can happen, `world` does it to real files, `subject` is tallyd in this process,
-//! `oracle` is the model, `story` tells the one to the other and compares. What was found this way is in
+//! `oracle` is the model, `story` tells the one to the other and compares, `reports` has every ledger read in two ways. What was found this way is in
 //! `found`, a test for each; seeds that failed are in `seeds.txt` and run first.
 //! Not told here, because the file system of a test does not do it: a file that root cannot open (a folder
 //! stands for it), and times of files too coarse to show a change. Nor that a log is rewritten between two
@@ -13,6 +13,7 @@ mod action;
 mod found;
 mod oracle;
 mod record;
+mod reports;
 mod story;
 mod subject;
 mod world;

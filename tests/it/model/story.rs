@@ -240,6 +240,7 @@ impl Story {
         self.world.happen(&Happening::Shown);
         self.pass().map_err(|wrong| format!("in the end: {wrong}"))?;
         let before = self.subject.contents()?;
+        self.subject.check_reports().map_err(|wrong| format!("two ways to a report: {wrong}"))?;
         let watcher = self.subject.connection();
         let version = || watcher.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0));
         let version_before = version().map_err(|error| error.to_string())?;

@@ -2,6 +2,7 @@
 //! leaves of both.
 
 use super::oracle::{Cells, Counted};
+use super::reports;
 use crate::truth::{MODELS, Said, Sum};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -167,6 +168,13 @@ impl Subject {
             }
         }
         Ok(contents)
+    }
+
+    /// Fails where the ledger is not whole, or where reports differ by what they were made from.
+    pub(super) fn check_reports(&self) -> Result<(), String> {
+        let reader = LedgerReader::open(self.state.path()).map_err(|error| error.to_string())?;
+        reader.audit().map_err(|error| error.to_string())?;
+        reports::agree(&reader)
     }
 
     /// Where responses were seen.
