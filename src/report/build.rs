@@ -103,7 +103,7 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn rows<'c>(&self, cells: impl Iterator<Item = &'c Cell>, kind: &Kind) -> (Body, Group) {
-        let mut calendar = Calendar::new(self.request.zone);
+        let mut calendar = Calendar::new(&self.request.zone);
         let mut days: FxHashMap<NaiveDate, NaiveDate> = FxHashMap::default();
         let mut groups: FxHashMap<GroupKey, Group> = FxHashMap::default();
         for cell in cells {
