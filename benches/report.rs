@@ -50,7 +50,7 @@ fn reports(criterion: &mut Criterion) {
         ("blocks", Kind::Blocks(BlockOptions::default())),
     ];
     for (name, kind) in kinds {
-        let request = Request::new(kind, zone, UnixMillis(START_MS + YEARS_MS));
+        let request = Request::new(kind, zone.clone(), UnixMillis(START_MS + YEARS_MS));
         for (ending, format) in [("table", Format::Table), ("json", Format::Json)] {
             criterion.bench_function(&format!("{name}_{ending}"), |bencher| {
                 bencher

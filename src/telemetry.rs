@@ -15,9 +15,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use tracing::Subscriber;
 use tracing_subscriber::field::MakeExt;
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +80,7 @@ pub enum Filter {
     /// The usual level of the command: info for `run`, warn for the commands that print a result.
     #[default]
     Automatic,
-    /// Tracing filter directives that are known to parse, such as `info` or `warn,tallyd::watch=trace`.
+    /// Levels, for all or for modules, that are known to parse: `info`, `warn,tallyd::watch=trace`.
     Directives(String),
 }
 
@@ -98,7 +99,7 @@ impl From<Level> for Filter {
 impl FromStr for Filter {
     type Err = NotAccepted;
 
-    /// Accepts `auto`, a level, or tracing's directives. A bare word that is no level is refused:
+    /// Accepts `auto`, a level, or levels of modules. A bare word that is no level is refused:
     /// tracing would take it for a module's name and then log nothing at all.
     fn from_str(text: &str) -> Result<Self, NotAccepted> {
         let refused = NotAccepted { allowed: Self::ALLOWED };
@@ -106,14 +107,20 @@ impl FromStr for Filter {
         if text.eq_ignore_ascii_case("auto") {
             return Ok(Self::Automatic);
         }
-        let is_plain = |part: &str| !part.contains(['=', '[']);
         let is_level = |part: &str| part.eq_ignore_ascii_case("off") || part.parse::<Level>().is_ok();
-        if text.split(',').map(str::trim).any(|part| is_plain(part) && !is_level(part)) {
+        // Spans and fields, in brackets, are not to be chosen by: there are no spans.
+        let is_of_module = |part: &str| part.contains('=') && !part.contains('[');
+        if !text.split(',').map(str::trim).all(|part| is_level(part) || is_of_module(part)) {
             return Err(refused);
         }
-        EnvFilter::builder().parse(text).map_err(|_| refused)?;
+        targets(text).map_err(|_| refused)?;
         Ok(Self::Directives(text.to_owned()))
     }
+}
+
+/// Directives as tracing's filter, with blanks around the commas or without.
+fn targets(directives: &str) -> Result<Targets, tracing_subscriber::filter::ParseError> {
+    directives.split(',').map(str::trim).collect::<Vec<_>>().join(",").parse()
 }
 
 /// Shape of a log line.
@@ -244,11 +251,10 @@ fn subscriber(
         Filter::Automatic => usual.name().to_owned(),
         Filter::Directives(text) => text.clone(),
     };
-    let filter = EnvFilter::builder()
-        .parse(&directives)
-        .map_err(|source| TelemetryError::Directives { directives, source })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    // Not `EnvFilter`: it also knows spans, of which there are none here, by way of a regex engine.
+    let filter = targets(&directives).map_err(|source| TelemetryError::Directives { directives, source })?;
+    let filtered = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer()
         .with_ansi(options.format == LogFormat::Text && options.color.colours(sink.is_terminal))
         // Its way to say that stderr is closed is to write to stderr, which panics.
         .log_internal_errors(false)
@@ -260,17 +266,11 @@ fn subscriber(
     Ok(match options.format {
         LogFormat::Text => {
             let fields = debug_fn(shown::write_field).delimited(" ");
-            Box::new(builder.with_timer(time).with_target(false).fmt_fields(fields).finish())
+            Box::new(filtered.with(layer.with_timer(time).with_target(false).fmt_fields(fields)))
         }
-        LogFormat::Json => Box::new(
-            builder
-                .json()
-                .flatten_event(true)
-                .with_current_span(false)
-                .with_span_list(false)
-                .with_timer(time)
-                .finish(),
-        ),
+        LogFormat::Json => Box::new(filtered.with(
+            layer.json().flatten_event(true).with_current_span(false).with_span_list(false).with_timer(time),
+        )),
     })
 }
 
@@ -361,6 +361,8 @@ mod tests {
             ("off", Level::Debug, 0),
             ("error,tallyd::telemetry=debug", Level::Error, 2),
             ("error,elsewhere=debug", Level::Error, 0),
+            ("warn, tallyd=debug", Level::Error, 2),
+            ("debug,tallyd::telemetry=off", Level::Error, 0),
         ] {
             let text = lines(&options(filter, LogFormat::Text, ColorChoice::Never), usual, false);
             assert_eq!(text.lines().count(), seen, "{filter} over {usual:?}");
@@ -369,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_bare_word_that_is_no_level_is_refused() {
-        for text in ["", "verbose", "tallyd", "info,verbose", "tallyd=loud", "tallyd[=", "1"] {
+        for text in ["", "verbose", "tallyd", "info,verbose", "tallyd=loud", "tallyd[=", "[run]=info", "1"] {
             assert!(text.parse::<Filter>().is_err(), "{text:?}");
         }
     }

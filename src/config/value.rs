@@ -1,6 +1,7 @@
 //! The texts and numbers that settings are written in, to typed values. Pure; `None` for what is not
 //! allowed, and beside each function the words that say what is.
 
+use crate::domain::iana_zone;
 use chrono::Weekday;
 use std::time::Duration;
 
@@ -59,7 +60,7 @@ pub(super) fn time_zone(text: &str) -> Option<ZoneName> {
         return Some(ZoneName::Local);
     }
     let name = if name.eq_ignore_ascii_case("utc") { "UTC" } else { name };
-    name.parse::<chrono_tz::Tz>().ok().map(|zone| ZoneName::Iana(zone.name().to_owned()))
+    iana_zone(name).map(|(name, _)| ZoneName::Iana(name.to_owned()))
 }
 
 /// Whole seconds from one to a day.
@@ -195,7 +196,7 @@ mod tests {
         assert_eq!(time_zone("Asia/Kathmandu"), Some(ZoneName::Iana("Asia/Kathmandu".to_owned())));
         assert_eq!(time_zone("utc"), Some(ZoneName::Iana("UTC".to_owned())));
         assert_eq!(time_zone("Local"), Some(ZoneName::Local));
-        assert_eq!(["", "Berlin", "+02:00"].map(time_zone), [None, None, None]);
+        assert_eq!(["", "Berlin", "+02:00", "europe/berlin"].map(time_zone), [None, None, None, None]);
         assert_eq!([0, -1, 86_401, i64::MAX].map(seconds), [None; 4]);
         assert_eq!(seconds(86_400), Some(Duration::from_hours(24)));
         assert_eq!([65_535, 268_435_457, -1].map(line_bytes), [None; 3]);

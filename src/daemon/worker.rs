@@ -130,8 +130,7 @@ impl Worker {
     /// Makes the ledger anew.
     pub(super) fn mend(&mut self, found: &LedgerError) -> Result<Rebuilt, CollectError> {
         self.backups.end();
-        let refused = self.watcher.is_refused();
-        self.announce(Activity::Starting, refused);
+        self.announce(Activity::Starting, self.watcher.is_refused());
         self.collector.rebuild(found, SystemClock.now())
     }
 
@@ -158,6 +157,7 @@ impl Worker {
         let summary = self.take_in(&roots, &[], problems)?;
         self.is_unsettled = !summary.unfinished.is_empty();
         let summary = self.collector.settle(summary)?;
+        self.collector.ledger().release_memory()?;
         let (files, read, watched) = (summary.files, summary.files_read, self.watcher.watched());
         tracing::debug!(files, read, folders_watched = watched, "looked at everything");
         Ok(summary)

@@ -14,6 +14,7 @@ mod response;
 mod text;
 mod time;
 mod tokens;
+mod zone;
 
 pub use cell::{Cell, ModelKey, PeriodSums, SessionInfo, SessionKey, Totals};
 pub use cursor::{Cursor, FileStat};
@@ -28,3 +29,4 @@ pub use response::{
 pub use text::{is_harmful, shown};
 pub use time::{Clock, Quarter, SystemClock, UnixMillis};
 pub use tokens::TokenCounts;
+pub use zone::iana_zone;

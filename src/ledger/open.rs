@@ -132,6 +132,13 @@ impl Ledger {
         self.lock.announce(activity, subject, no_events);
     }
 
+    /// Gives the memory of what was looked up and written back to the system: much of a first pass, which an idle
+    /// daemon would hold for good.
+    pub fn release_memory(&self) -> Result<(), LedgerError> {
+        self.connection.execute_batch("PRAGMA shrink_memory")?;
+        Ok(())
+    }
+
     /// Folds the write-ahead log into the database, so that an idle ledger is one small file.
     pub fn checkpoint(&self) -> Result<(), LedgerError> {
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;

@@ -108,7 +108,7 @@ impl Builder<'_> {
         cells: impl Iterator<Item = &'c Cell>,
         kind: &Kind,
     ) -> (Body, Group) {
-        let mut calendar = Calendar::new(self.request.zone);
+        let mut calendar = Calendar::new(&self.request.zone);
         let mut days: FxHashMap<NaiveDate, NaiveDate> = FxHashMap::default();
         let mut groups: FxHashMap<GroupKey, Group> = FxHashMap::default();
         for sum in sums.iter().filter(|sum| self.request.covers(sum.period)) {

@@ -1,28 +1,54 @@
 //! Time zones: which calendar day an instant belongs to, and how an instant reads on the wall.
 //!
-//! Owns: the rules of IANA zones, by chrono-tz, and the machine's own zone, by chrono. Refuses: finding
+//! Owns: the rules of IANA zones, by jiff, and the machine's own zone, by chrono. Refuses: finding
 //! out the name of the machine's zone; the caller reads the environment. Fails only in parsing a name.
 
 use super::ReportError;
-use crate::domain::{Quarter, UnixMillis};
-use chrono::{FixedOffset, NaiveDate, NaiveDateTime, Offset, TimeZone};
-use chrono_tz::Tz;
+use crate::domain::{Quarter, UnixMillis, iana_zone};
+use chrono::{FixedOffset, NaiveDate, NaiveDateTime, Offset, TimeZone, Utc};
+use jiff::{Timestamp, tz};
 use rustc_hash::FxHashMap;
 use std::fmt;
 
 /// The zone whose days a report counts by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Zone {
     /// A zone of the IANA database.
-    Named(Tz),
+    Named(NamedZone),
     /// The machine's zone, where it has no name that the database knows (a POSIX rule in `TZ`, a
     /// local time file of its own).
     Machine,
 }
 
+/// A zone of the IANA database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedZone {
+    name: &'static str,
+    rules: tz::TimeZone,
+}
+
+impl NamedZone {
+    /// The zone of a name, written as the database writes it.
+    fn find(name: &str) -> Option<Self> {
+        let (name, rules) = iana_zone(name)?;
+        tz::TimeZone::tzif(name, rules).ok().map(|rules| Self { name, rules })
+    }
+
+    /// How far its clocks are ahead of UTC.
+    fn offset(&self, utc: &NaiveDateTime) -> FixedOffset {
+        let second = utc.and_utc().timestamp();
+        // jiff's calendar is shorter than chrono's: beyond its ends the rules stay what they are there.
+        let beyond = if second < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        let instant = Timestamp::from_second(second).unwrap_or(beyond);
+        let ahead = FixedOffset::east_opt(self.rules.to_offset(instant).seconds());
+        // A day ahead or behind is in no rules.
+        ahead.unwrap_or_else(|| Utc.fix())
+    }
+}
+
 impl Zone {
     /// UTC.
-    pub const UTC: Self = Self::Named(Tz::UTC);
+    pub const UTC: Self = Self::Named(NamedZone { name: "UTC", rules: tz::TimeZone::UTC });
 
     /// The zone that a user names: an IANA name, `UTC`, or `local`, which stands for `local`.
     ///
@@ -36,32 +62,34 @@ impl Zone {
         if name.eq_ignore_ascii_case("utc") {
             return Ok(Self::UTC);
         }
-        name.parse().map(Self::Named).map_err(|_| ReportError::BadZone { value: name.to_owned() })
+        let zone = NamedZone::find(name).ok_or_else(|| ReportError::BadZone { value: name.to_owned() })?;
+        Ok(Self::Named(zone))
     }
 
     /// The machine's zone, given the name that the environment has for it (`TZ` may begin with a colon).
     pub fn of_machine(name: Option<&str>) -> Self {
-        let name = name.map(|name| name.trim().trim_start_matches(':'));
-        let zone = name.and_then(|name| name.parse().ok()).map_or(Self::Machine, Self::Named);
-        // Debian's name for it.
-        if zone == Self::Named(Tz::Etc__UTC) { Self::UTC } else { zone }
+        match name.map(|name| name.trim().trim_start_matches(':')) {
+            // The second is Debian's name for it.
+            Some("UTC" | "Etc/UTC") => Self::UTC,
+            name => name.and_then(NamedZone::find).map_or(Self::Machine, Self::Named),
+        }
     }
 
     /// The calendar day of an instant.
-    pub fn date(self, at: UnixMillis) -> NaiveDate {
+    pub fn date(&self, at: UnixMillis) -> NaiveDate {
         self.wall(at).date()
     }
 
     /// The wall clock at an instant.
-    pub fn wall(self, at: UnixMillis) -> NaiveDateTime {
+    pub fn wall(&self, at: UnixMillis) -> NaiveDateTime {
         let utc = at.to_utc().naive_utc();
         // At the ends of chrono's calendar the offset leads out of it; no log is from there.
         utc.checked_add_offset(self.offset(&utc)).unwrap_or(utc)
     }
 
-    fn offset(self, utc: &NaiveDateTime) -> FixedOffset {
+    fn offset(&self, utc: &NaiveDateTime) -> FixedOffset {
         match self {
-            Self::Named(zone) => zone.offset_from_utc_datetime(utc).fix(),
+            Self::Named(zone) => zone.offset(utc),
             Self::Machine => chrono::Local.offset_from_utc_datetime(utc),
         }
     }
@@ -70,7 +98,7 @@ impl Zone {
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Named(zone) => f.write_str(zone.name()),
+            Self::Named(zone) => f.write_str(zone.name),
             Self::Machine => f.write_str("local time"),
         }
     }
@@ -78,16 +106,16 @@ impl fmt::Display for Zone {
 
 /// Days of quarter hours, looked up in the zone once each: a ledger has many cells in each quarter hour.
 #[derive(Debug)]
-pub(super) struct Calendar {
-    zone: Zone,
+pub(super) struct Calendar<'a> {
+    zone: &'a Zone,
     days: FxHashMap<Quarter, NaiveDate>,
     /// The latest answer: a ledger lists its cells by time, or nearly so.
     latest: Option<(Quarter, NaiveDate)>,
 }
 
-impl Calendar {
+impl<'a> Calendar<'a> {
     /// An empty calendar of a zone.
-    pub(super) fn new(zone: Zone) -> Self {
+    pub(super) fn new(zone: &'a Zone) -> Self {
         Self { zone, days: FxHashMap::default(), latest: None }
     }
 
@@ -109,7 +137,7 @@ mod tests {
     fn day(zone: &str, instant: &str) -> String {
         let zone = Zone::parse(zone, Zone::UTC).expect("zone");
         let quarter = UnixMillis::parse(instant).expect("instant").quarter();
-        Calendar::new(zone).day(quarter).to_string()
+        Calendar::new(&zone).day(quarter).to_string()
     }
 
     #[test]
@@ -144,7 +172,11 @@ mod tests {
 
     #[test]
     fn the_machine_has_a_zone_with_or_without_a_name() {
-        assert_eq!(Zone::of_machine(Some(":Asia/Tokyo")), Zone::Named(Tz::Asia__Tokyo));
+        assert_eq!(
+            Zone::of_machine(Some(":Asia/Tokyo")),
+            Zone::parse("Asia/Tokyo", Zone::UTC).expect("a zone")
+        );
+        assert_eq!([Some("UTC"), Some("Etc/UTC")].map(Zone::of_machine), [Zone::UTC, Zone::UTC]);
         assert_eq!(Zone::of_machine(Some("EST5EDT,M3.2.0,M11.1.0")), Zone::Machine);
         assert_eq!(Zone::of_machine(None), Zone::Machine);
     }
@@ -152,9 +184,8 @@ mod tests {
     #[test]
     fn the_ends_of_time_have_a_day() {
         for at in [i64::MIN, i64::MAX] {
-            let tokyo = Zone::Named(Tz::Asia__Tokyo).date(UnixMillis(at));
-            let honolulu = Zone::Named(Tz::Pacific__Honolulu).date(UnixMillis(at));
-            assert!(tokyo >= honolulu);
+            let date = |name| Zone::parse(name, Zone::UTC).expect("a zone").date(UnixMillis(at));
+            assert!(date("Asia/Tokyo") >= date("Pacific/Honolulu"));
         }
     }
 }

