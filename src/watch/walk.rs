@@ -6,6 +6,7 @@
 use super::WatchError;
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
+use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -82,8 +83,8 @@ pub fn walk_each(
 impl Tree {
     /// Takes note of a folder that cannot be looked into. One that is gone since it was listed is none:
     /// deleted folders subtract nothing, so there is nothing to say.
-    fn refused(&mut self, path: PathBuf, source: std::io::Error) {
-        if source.kind() != std::io::ErrorKind::NotFound {
+    fn refused(&mut self, path: PathBuf, source: io::Error) {
+        if source.kind() != io::ErrorKind::NotFound {
             self.problems.push(WatchError::List { path, source });
         }
     }
@@ -99,11 +100,20 @@ pub fn log_at(path: &Path) -> Result<Option<FoundFile>, WatchError> {
 }
 
 fn look(path: &Path, made_up: &[u64]) -> Result<Option<FoundFile>, WatchError> {
-    match fs::metadata(path) {
+    judge(path.to_owned(), fs::metadata(path), made_up)
+}
+
+/// What is at a path that looks like a session log's, by what the file system says of what it leads to.
+fn judge(
+    path: PathBuf,
+    metadata: io::Result<Metadata>,
+    made_up: &[u64],
+) -> Result<Option<FoundFile>, WatchError> {
+    match metadata {
         Ok(metadata) if metadata.is_file() && !made_up.contains(&metadata.dev()) => {
-            Ok(Some(FoundFile { path: path.to_owned(), metadata }))
+            Ok(Some(FoundFile { path, metadata }))
         }
-        Ok(metadata) if !metadata.is_dir() => Err(WatchError::NoLog { path: path.to_owned() }),
+        Ok(metadata) if !metadata.is_dir() => Err(WatchError::NoLog { path }),
         _ => Ok(None),
     }
 }
@@ -136,7 +146,9 @@ fn list(
         if kind.is_dir() || (kind.is_symlink() && path.is_dir()) {
             waiting.push(path);
         } else if is_session_log(&path) {
-            match look(&path, made_up) {
+            // Of a file itself it is asked beside its folder, which saves looking for that by its path.
+            let metadata = if kind.is_file() { entry.metadata() } else { fs::metadata(&path) };
+            match judge(path, metadata, made_up) {
                 Ok(Some(found)) => {
                     tree.has_links |= kind.is_symlink();
                     visit(found)?;
