@@ -68,7 +68,18 @@ struct Usage {
     output_tokens: u64,
     cache_creation_input_tokens: u64,
     cache_read_input_tokens: u64,
-    cache_creation: Creation,
+    cache_creation: Option<Creation>,
+}
+
+impl Usage {
+    /// Old clients do not say for how long: then it is five minutes.
+    fn creation(&self) -> Creation {
+        let unsaid = Creation {
+            ephemeral_5m_input_tokens: self.cache_creation_input_tokens,
+            ephemeral_1h_input_tokens: 0,
+        };
+        self.cache_creation.unwrap_or(unsaid)
+    }
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -226,8 +237,8 @@ fn report(files: usize, found: Found) {
         "output": sum(|usage| usage.output_tokens),
         "cache_creation": sum(|usage| usage.cache_creation_input_tokens),
         "cache_read": sum(|usage| usage.cache_read_input_tokens),
-        "cache_5m": sum(|usage| usage.cache_creation.ephemeral_5m_input_tokens),
-        "cache_1h": sum(|usage| usage.cache_creation.ephemeral_1h_input_tokens),
+        "cache_5m": sum(|usage| usage.creation().ephemeral_5m_input_tokens),
+        "cache_1h": sum(|usage| usage.creation().ephemeral_1h_input_tokens),
     });
     println!("{totals}");
     // The process ends here anyway: what the maps hold need not be given back piece by piece.

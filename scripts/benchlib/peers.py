@@ -107,8 +107,10 @@ def peers():
 def sums(out):
     """Input, output, cache and cost over all rows of a peer's JSON, those that it gives."""
     answer = json.loads(out[out.index(b"{"):] if not out.lstrip().startswith(b"[") else out)
-    totals = answer.get("totals") or answer.get("total") if isinstance(answer, dict) else None
-    rows = [totals] if totals else next(value for value in answer.values() if isinstance(value, list))
+    totals = answer.get("totals") or answer.get("total")
+    lists = [value for value in answer.values() if isinstance(value, list)]
+    # The bare limit prints nothing but its totals.
+    rows = [totals] if totals else lists[0] if lists else [answer]
     found = {}
     for name, spellings in SUMS.items():
         values = [row[key] for row in rows for key in spellings if isinstance(row.get(key), (int, float))]

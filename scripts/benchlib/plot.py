@@ -1,11 +1,13 @@
 """Plots as SVG, both axes logarithmic, readable on white and on black; no program draws them but this."""
 import math
 
-WIDTH, HEIGHT = 640, 400
-LEFT, RIGHT, TOP, BOTTOM = 70, 150, 36, 56
+WIDTH, HEIGHT = 700, 400
+LEFT, RIGHT, TOP, BOTTOM = 70, 190, 36, 56
 COLORS = [("#1f6feb", "#58a6ff"), ("#bc4c00", "#ff9a52"), ("#1a7f37", "#56d364"), ("#8250df", "#bc8cff")]
-STYLE = """text { font: 12px system-ui, sans-serif; fill: #1f2328 } .grid { stroke: #d0d7de } .fit { stroke-dasharray: 4 4 }
-@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .grid { stroke: #3d444d } }
+# A grey that can be read on either ground, for viewers that do not say which one they have.
+STYLE = """text { font: 12px system-ui, sans-serif; fill: #7d8590 } .grid { stroke: #7d8590; stroke-opacity: 0.35 }
+@media (prefers-color-scheme: light) { text { fill: #1f2328 } }
+@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } }
 """
 
 

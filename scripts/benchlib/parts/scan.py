@@ -61,6 +61,15 @@ def contestants(logs, options):
     return started, missing
 
 
+def check_limit(runs, truth):
+    """A limit that counts wrong is none."""
+    for found in (json.loads(run.out) for name, those in runs.items()
+                  if name.startswith("bare limit") and not isinstance(those, str) for run in those):
+        off = {name: found[name] for name, value in truth["totals"].items() if found.get(name, value) != value}
+        if off:
+            fail(f"the bare limit counts {off}, the truth is {truth['totals']}")
+
+
 def side_by_side(results, runs, truth):
     """The table of all programs."""
     ours, rows = runs["tallyd scan"], []
@@ -69,7 +78,8 @@ def side_by_side(results, runs, truth):
             rows.append([name, "–", "–", "–", "–", "–", f"failed: {theirs}"])
             continue
         is_ours = name == "tallyd scan"
-        sums = "right, by day too" if is_ours else wrong(theirs[0].out, truth["totals"])
+        # Those of tallyd and of the limit have ended this where they were wrong.
+        sums = "right, day by day" if is_ours else wrong(theirs[0].out, truth["totals"])
         ratios = ["1", "1"] if is_ours else [f"{ratio(theirs, ours, figure):.2f}" for figure in ("wall", "cpu")]
         rows.append([name, f"{median(theirs, 'wall'):.3f}", f"{median(theirs, 'cpu'):.3f}",
                      f"{max(run.peak for run in theirs):.1f}", *ratios, sums])
@@ -86,6 +96,7 @@ def measure_cold(results, options):
     if isinstance(ours, str):
         fail(ours)
     check(logs)
+    check_limit(runs, truth)
     results.note(f"{truth['bytes'] / 1e9:.3f} GB in {truth['files']:,} files, {truth['totals']['messages']:,} responses, "
                  f"{options.rounds} interleaved rounds, medians; ratios are medians of the ratios of each round. "
                  f"tallyd's totals and days equal the generator's truth in this run.")
