@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from .measure import BENCH, environment, note
+from .measure import BENCH, environment, note, run
 
 FOLDER = BENCH / "peers"
 CCUSAGE = "20.0.24"
@@ -32,8 +32,14 @@ class Peer:
     arguments: list
     by_home: bool = False
 
-    def command(self, logs):
-        return [self.program, *(str(part).format(logs=logs) for part in self.arguments)]
+    def run(self, logs):
+        """One run; what it prints as JSON or, where it writes that to a file instead, the file."""
+        answer = BENCH / f"{self.name}.json"
+        command = [str(part).format(logs=logs, answer=answer) for part in self.arguments]
+        found = run([self.program, *command], self.environment(logs))
+        if "{answer}" in self.arguments:
+            found.out = answer.read_bytes()
+        return found
 
     def environment(self, logs):
         """Some look into `~/.claude` and nowhere else: they get a home of their own where it is the tree."""
@@ -89,7 +95,8 @@ def peers():
     asked = {
         "cc-usage": ["daily", "--json", "--tz", "UTC"],
         "ccstat": ["--json", "--utc", "daily"],
-        "ccost": ["--claude-dir", "{logs}", "--tz", "UTC", "--per", "day", "--output", "json"],
+        "ccost": ["--claude-dir", "{logs}", "--tz", "UTC", "--per", "day", "--output", "json", "--filename",
+                  "{answer}"],
     }
     found, missing = [], {}
     candidates = [("ccusage", ccusage())] + [(name, crate(name)) for name in asked]
@@ -106,11 +113,12 @@ def peers():
 
 def sums(out):
     """Input, output, cache and cost over all rows of a peer's JSON, those that it gives."""
-    answer = json.loads(out[out.index(b"{"):] if not out.lstrip().startswith(b"[") else out)
+    answer = json.loads(out[out.find(b"{"):])  # ccstat logs to stdout first.
     totals = answer.get("totals") or answer.get("total")
     lists = [value for value in answer.values() if isinstance(value, list)]
     # The bare limit prints nothing but its totals.
     rows = [totals] if totals else lists[0] if lists else [answer]
+    rows = [row | row["tokens"] if isinstance(row.get("tokens"), dict) else row for row in rows]
     found = {}
     for name, spellings in SUMS.items():
         values = [row[key] for row in rows for key in spellings if isinstance(row.get(key), (int, float))]

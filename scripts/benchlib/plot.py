@@ -27,7 +27,7 @@ def exponent(points):
 def number(value):
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
-            return f"{value / size:g}{letter}"
+            return f"{value / size:.3g}{letter}"
     return f"{value:g}"
 
 
@@ -66,8 +66,8 @@ def svg(title, x_name, y_name, series):
 
 
 def colors(count):
-    light = "".join(f".s{n} {{ stroke: {a} }} .s{n}.dot, .t{n} {{ fill: {a} }} " for n, (a, _) in enumerate(COLORS[:count]))
-    dark = "".join(f".s{n} {{ stroke: {b} }} .s{n}.dot, .t{n} {{ fill: {b} }} " for n, (_, b) in enumerate(COLORS[:count]))
+    light, dark = ("".join(f".s{n} {{ stroke: {pair[ground]} }} .s{n}.dot, .t{n} {{ fill: {pair[ground]} }} "
+                           for n, pair in enumerate(COLORS[:count])) for ground in (0, 1))
     return f"{light}\n@media (prefers-color-scheme: dark) {{ {dark}}}\n"
 
 

@@ -13,7 +13,7 @@ from .measure import ROOT, fail, note
 def tallyd():
     given = os.environ.get("TALLYD_BIN")
     if given:
-        return Path(given) if Path(given).is_file() else fail(f"TALLYD_BIN: no program at {given}")
+        return Path(given).resolve() if Path(given).is_file() else fail(f"TALLYD_BIN: no program at {given}")
     subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=ROOT, check=True)
     return ROOT / "target" / "release" / "tallyd"
 

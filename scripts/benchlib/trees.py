@@ -16,7 +16,7 @@ from .measure import BENCH, ROOT, fail, note
 MODELS = ["claude-opus-4-5-20251101", "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"]
 YEAR_BEGINS = datetime(2025, 11, 1, 7, tzinfo=timezone.utc)
 A_YEAR = 1_000_000  # Responses of a heavy user: 2,740 a day.
-SESSIONS_A_DAY = 5
+SESSIONS_A_DAY = 8
 # Of real logs, a response has 2.1 lines.
 LINES = [(1, 35), (2, 35), (3, 20), (4, 10)]
 # A line is its response's beginning, then what differs from line to line.
@@ -115,17 +115,18 @@ def small_files(files, folders, responses=3):
 
 
 def year(responses):
-    """So many responses as a heavy user makes them: 2,740 a day in five sessions, each with two sub-agents that have a
+    """So many responses as a heavy user makes them: 2,740 a day in eight sessions, each with two sub-agents that have a
     fifth of them, 40 projects, three models; 2 lines a response."""
     def write(projects):
         writer, left, day = Writer(responses), responses, 0
         a_session = A_YEAR // 365 // SESSIONS_A_DAY
         while left > 0:
-            for hours in range(0, 2 * SESSIONS_A_DAY, 2):
-                left -= session(writer, projects, YEAR_BEGINS + timedelta(days=day, hours=hours), min(left, a_session))
+            for number in range(SESSIONS_A_DAY):
+                begins = YEAR_BEGINS + timedelta(days=day, hours=1.5 * number)
+                left -= session(writer, projects, begins, min(left, a_session))
             day += 1
         return writer.totals
-    return made(f"year-{responses}", write)
+    return made(f"year-{responses}-{SESSIONS_A_DAY}", write)
 
 
 def session(writer, projects, begins, count):

@@ -3,7 +3,7 @@ import shutil
 
 from .. import programs, trees
 from ..measure import BENCH, environment, median, run, warm
-from ..plot import exponent
+from ..plot import exponent, number
 from ..targets import Results, shown
 from .scan import check, cold
 from .warm import REPORTS, STATE, many_files, milliseconds, nothing_new, peak, report, reports
@@ -71,10 +71,10 @@ def measure(options):
     results.figure("growth.report", max(worst(points) for points in report_times.values()))
     for key, peaks in (("cold", cold_peaks), ("warm", warm_peaks), ("report", report_peaks)):
         results.figure(f"growth.memory_{key}", 10 ** worst(peaks))
-    rows = [[one["title"], name, *(f"{point[0]:,}: {shown(point[1], '')}" for point in points),
+    rows = [[one["title"], name, one["y"], *(f"{shown(y, '')} at {number(x)}" for x, y in points),
              f"{exponent(points):.2f}"]
             for one in results.series for name, points in one["series"].items()]
-    results.table("Growth", ["", "", "first", "second", "third", "exponent"], rows)
+    results.table("Growth", ["", "", "in", "first", "tenfold", "hundredfold", "exponent"], rows)
     results.note("An exponent is the slope of a line through the logarithms; a target is held against the steeper of "
                  "that line and the last decade, where what a start costs weighs least.")
     shutil.rmtree(LEDGER)

@@ -28,9 +28,10 @@ def measure(options):
             for path in sorted(STATE.iterdir())]
     rows.append(["the state folder", f"{size / 1e6:.1f}", f"{size / responses:.1f}"])
     results.table(f"A ledger of {responses:,} responses", ["", "MB", "bytes a response"], rows)
-    results.note(f"{responses:,} responses of {lines:,} lines, {size_of(logs) / 1e9:.2f} GB of logs of the least that a "
-                 f"response needs: a year of a heavy user, 2,740 responses a day in five sessions with two sub-agents "
-                 f"each, 40 projects, three models. `tallyd run` keeps a backup beside it that is as large again.")
+    results.note(f"{responses:,} responses of {lines:,} lines, {size_of(logs) / 1e9:.2f} GB of logs of the least that "
+                 f"a response needs: a year of a heavy user, 2,740 responses a day in eight sessions with two sub-"
+                 f"agents each, 40 projects, three models.")
+    results.note("`tallyd run` keeps a backup beside it that is as large again.")
     results.note(f"Taken in by `tallyd scan` with {rate:,.0f} responses and {rate * lines / responses:,.0f} lines a "
                  f"second, {statistics.median(run.cpu for run in runs):.2f} s of CPU, "
                  f"peak {max(run.peak for run in runs):.1f} MB.")

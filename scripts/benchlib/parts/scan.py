@@ -4,7 +4,7 @@ import shutil
 from decimal import Decimal
 
 from .. import programs, trees
-from ..measure import BENCH, Failed, environment, fail, interleaved, median, ratio, run, size_of, warm
+from ..measure import BENCH, Failed, environment, fail, interleaved, median, quickly, ratio, run, size_of, warm
 from ..peers import peers, wrong
 from ..targets import Results, shown
 
@@ -51,8 +51,7 @@ def contestants(logs, options):
     limit = programs.bench("limit")
     started = {"tallyd scan": lambda: cold(logs)}
     for peer in found:
-        command, variables = peer.command(logs), peer.environment(logs)
-        started[f"{peer.name} {peer.version}"] = lambda command=command, variables=variables: run(command, variables)
+        started[f"{peer.name} {peer.version}"] = lambda peer=peer: peer.run(logs)
     if limit:
         for threads in (2, 1):
             command = [limit, logs, "--threads", threads]
@@ -97,9 +96,9 @@ def measure_cold(results, options):
         fail(ours)
     check(logs)
     check_limit(runs, truth)
-    results.note(f"{truth['bytes'] / 1e9:.3f} GB in {truth['files']:,} files, {truth['totals']['messages']:,} responses, "
-                 f"{options.rounds} interleaved rounds, medians; ratios are medians of the ratios of each round. "
-                 f"tallyd's totals and days equal the generator's truth in this run.")
+    results.note(f"{truth['bytes'] / 1e9:.3f} GB in {truth['files']:,} files, {truth['totals']['messages']:,} "
+                 f"responses, {options.rounds} interleaved rounds, medians; ratios are medians of the ratios of each "
+                 f"round. tallyd's totals and days equal the generator's truth in this run.")
     results.notes += [f"{name} is not in the table: {why}." for name, why in missing.items()]
     side_by_side(results, runs, truth)
     figures(results, {name: run for name, run in runs.items() if not isinstance(run, str)})
@@ -123,7 +122,7 @@ def figures(results, runs):
 
 
 def measure_peaks(results, options):
-    """Peak memory with a line that is longer than what tallyd reads, and with a tree of 4 GB where that is asked for."""
+    """Peak memory with a line that is longer than what tallyd reads, and with 4 GB where that is asked for."""
     logs = trees.long_line(100)
     found = cold(logs)
     check(logs)
@@ -147,13 +146,12 @@ def measure_again(results, options):
     cold(logs)
     report = [programs.tallyd(), "daily", "--json", "--timezone", "UTC", "--state-dir", STATE]
     commands = {"`scan`": programs.scan(logs, STATE), "`daily`": report, "`daily --no-scan`": programs.daily(STATE)}
-    runs = interleaved(21, {
-        name: lambda command=command: run(command, environment(logs), quick=True) for name, command in commands.items()})
+    runs = interleaved(21, quickly(commands, environment(logs)))
     rows = [[name, shown(1e3 * median(those, "wall"), "ms"), shown(1e3 * median(those, "cpu"), "ms")]
             for name, those in runs.items()]
     results.table("The same tree again, nothing new", ["", "wall", "CPU"], rows)
-    results.note(f"The ledger of that tree has {size_of(STATE) / trees.truth(logs)['totals']['messages']:.0f} bytes for "
-                 f"each response.")
+    each = size_of(STATE) / trees.truth(logs)["totals"]["messages"]
+    results.note(f"The ledger of that tree has {each:.0f} bytes for each response.")
 
 
 def measure(options):

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from .. import programs
-from ..measure import BENCH, ROOT, Daemon, environment, interleaved, run
+from ..measure import BENCH, ROOT, Daemon, environment, interleaved, quickly
 from ..targets import Results, shown
 from .warm import STATE, many_files, milliseconds
 
@@ -25,8 +25,7 @@ def is_static(program):
 def measure(options):
     results, program = Results("start"), programs.tallyd()
     commands = {"`tallyd --version`": [program, "--version"], "`true`, which does nothing": ["true"]}
-    runs = interleaved(60 if options.quick else 300, {
-        name: lambda command=command: run(command, environment(BENCH), quick=True) for name, command in commands.items()})
+    runs = interleaved(60 if options.quick else 300, quickly(commands, environment(BENCH)))
     version = milliseconds(runs["`tallyd --version`"])
     results.figure("start.version", version)
     rows = [[name, shown(milliseconds(those), "ms"), shown(1e3 * min(one.wall for one in those), "ms"),

@@ -1,6 +1,6 @@
 """With nothing new: scans and reports over many files, and reports over a year of responses."""
 from .. import programs, trees
-from ..measure import BENCH, environment, interleaved, median, run, warm
+from ..measure import BENCH, environment, interleaved, median, quickly, run, warm
 from ..targets import Results, shown
 from .scan import check, cold
 
@@ -19,11 +19,9 @@ def many_files(files, folders):
 
 def nothing_new(logs, rounds):
     """Runs of `scan`, and of `daily` that looks at the logs first."""
-    variables = environment(logs)
     daily = [programs.tallyd(), "daily", "--timezone", "UTC", "--state-dir", STATE]
     commands = {"scan": programs.scan(logs, STATE), "daily": daily}
-    return interleaved(rounds, {
-        name: lambda command=command: run(command, variables, quick=True) for name, command in commands.items()})
+    return interleaved(rounds, quickly(commands, environment(logs)))
 
 
 def report(state, name, *more):
@@ -35,9 +33,7 @@ def reports(state, logs, rounds):
     """Runs of each report as a table and as JSON."""
     commands = {name: report(state, name) for name in REPORTS}
     commands |= {f"{name} --json": report(state, name, "--json") for name in REPORTS}
-    variables = environment(logs)
-    return interleaved(rounds, {
-        name: lambda command=command: run(command, variables, quick=True) for name, command in commands.items()})
+    return interleaved(rounds, quickly(commands, environment(logs)))
 
 
 def peak(command, logs):
