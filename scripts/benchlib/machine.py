@@ -11,8 +11,8 @@ def today():
 
 
 def load():
-    """How busy the machine was over the last five minutes, the measuring included."""
-    return round(os.getloadavg()[1], 1)
+    """How many processes wanted to run over the last minute: what others do costs wall time, and little CPU time."""
+    return round(os.getloadavg()[0], 1)
 
 
 def version(program):

@@ -36,6 +36,8 @@ def write(parts):
 def machine_table(found):
     """On what and when. One date and version where all parts were run together."""
     body = machine.facts()
+    loads = ", ".join(f"{part} {results['load']}" for part, results in found.items())
+    body.append(["load as each part began, its predecessor included", loads])
     for name in ("date", "tallyd"):
         values = {part: results[name] for part, results in found.items()}
         one = set(values.values())
