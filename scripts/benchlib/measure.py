@@ -77,6 +77,15 @@ def environment(logs, **more):
     return {"PATH": os.environ["PATH"], "HOME": str(home), "TZ": "UTC", "CLAUDE_CONFIG_DIR": str(logs), **more}
 
 
+def milliseconds(runs):
+    return 1e3 * median(runs, "wall")
+
+
+def least(runs):
+    """Milliseconds of the quickest run: what others do on the machine can only add to them."""
+    return 1e3 * min(run.wall for run in runs)
+
+
 def median(runs, figure):
     return statistics.median(getattr(run, figure) for run in runs)
 
@@ -123,24 +132,29 @@ def size_of(folder):
 
 @dataclass
 class Usage:
-    """What a process has used so far: CPU nanoseconds, times it went to sleep, kilobytes by kind, threads."""
+    """What a process has used so far: of each thread CPU nanoseconds and how often it went to sleep, kilobytes by
+    kind, and seconds of CPU of all threads, ended ones included, which Linux gives in hundredths."""
 
-    cpu: int
-    sleeps: int
+    threads: dict
     memory: dict
-    threads: frozenset
+    cpu: float
 
     @staticmethod
     def of(pid):
-        threads = os.listdir(f"/proc/{pid}/task")
-        cpu = sleeps = 0
-        for thread in threads:
-            folder = Path(f"/proc/{pid}/task/{thread}")
-            cpu += int((folder / "schedstat").read_text().split()[0])
-            sleeps += status(folder)["voluntary_ctxt_switches"]
-        whole = status(Path(f"/proc/{pid}"))
+        process, threads = Path(f"/proc/{pid}"), {}
+        for folder in (process / "task").iterdir():
+            nanoseconds = int((folder / "schedstat").read_text().split()[0])
+            threads[folder.name] = (nanoseconds, status(folder)["voluntary_ctxt_switches"])
+        whole = status(process)
         memory = {name: whole[name] for name in ("VmRSS", "RssAnon", "RssFile", "VmHWM")}
-        return Usage(cpu, sleeps, memory, frozenset(threads))
+        ticks = (process / "stat").read_text().rpartition(") ")[2].split()[11:13]
+        return Usage(threads, memory, sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"))
+
+    def since(self, before):
+        """Seconds of CPU and times gone to sleep since then; of a thread that has ended, its CPU alone is known."""
+        cpu, sleeps = (sum(now[part] - before.threads.get(thread, (0, 0))[part] for thread, now in self.threads.items())
+                       for part in (0, 1))
+        return (cpu / 1e9 if set(before.threads) <= set(self.threads) else self.cpu - before.cpu), sleeps
 
 
 def status(folder):

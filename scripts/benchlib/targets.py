@@ -17,10 +17,11 @@ class Results:
         self.part = part
         self.figures, self.tables, self.notes, self.series = {}, [], [], []
 
-    def figure(self, key, value, detail=""):
-        """A figure that a target is about; `None` where it could not be had, with the reason as detail."""
+    def figure(self, key, value, detail="", least=None):
+        """A figure that a target is about; `None` where it could not be had, with the reason as detail. `least`: that
+        of the run which others on the machine have held up least."""
         assert any(target["key"] == key for target in TARGETS), key
-        self.figures[key] = {"value": value, "detail": detail}
+        self.figures[key] = {"value": value, "detail": detail, "least": least}
 
     def table(self, title, head, rows):
         self.tables.append({"title": title, "head": head, "rows": rows})
@@ -78,9 +79,10 @@ def rows(figures):
 
 
 def broken(figures):
-    """Sentences on targets that hold and were missed."""
+    """Sentences on targets that hold and were missed, by the least of times: a busy machine breaks nothing."""
     for target, (what, limit, figure, _) in rows(figures):
-        value = figures[target["key"]]["value"]
+        found = figures[target["key"]]
+        value = found["value"] if found["least"] is None else found["least"]
         if target["held"] and value is not None and not is_reached(target, value):
             yield f"{what}: {figure}, the target is {limit}"
 

@@ -86,8 +86,8 @@ def tell(results, used, options):
     rows, found = [], {}
     for name, (before, after) in used.items():
         memory = {kind: kilobytes / 1024 for kind, kilobytes in after.memory.items()}
-        share = 100 * (after.cpu - before.cpu) / 1e9 / options.seconds
-        wakes = 60 * (after.sleeps - before.sleeps) / options.seconds
+        cpu, sleeps = after.since(before)
+        share, wakes = 100 * cpu / options.seconds, 60 * sleeps / options.seconds
         found[name] = (memory["VmRSS"], share, wakes)
         rows.append([name, *(f"{memory[kind]:.1f}" for kind in ("VmRSS", "RssAnon", "RssFile", "VmHWM")),
                      shown(share, "%") if share else "0 %", f"{wakes:.1f}", len(after.threads)])
