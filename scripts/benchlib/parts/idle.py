@@ -102,5 +102,6 @@ def tell(results, used, options):
     results.figure("idle.rss_publishing", publishing and publishing[0],
                    "publishing only: there is no metrics listener and no dashboard yet" if publishing else
                    "no Supabase stack could be started")
+    results.figure("idle.wakes_publishing", publishing and publishing[2])
     results.note("A wake-up is a voluntary switch of any of the process's threads; CPU is the scheduler's account of "
                  "them, in nanoseconds. Each daemon took its logs in itself, into an empty ledger, and then idled.")

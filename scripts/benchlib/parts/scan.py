@@ -101,12 +101,12 @@ def measure_cold(results, options):
                  f"round. tallyd's totals and days equal the generator's truth in this run.")
     results.notes += [f"{name} is not in the table: {why}." for name, why in missing.items()]
     side_by_side(results, runs, truth)
-    figures(results, {name: run for name, run in runs.items() if not isinstance(run, str)})
+    figures(results, {name: run for name, run in runs.items() if not isinstance(run, str)}, truth["totals"])
     if options.bytes in ("1G", "1000M"):
         results.figure("cold.peak", max(run.peak for run in ours))
 
 
-def figures(results, runs):
+def figures(results, runs, totals):
     ours = runs["tallyd scan"]
     ccusage = next((run for name, run in runs.items() if name.startswith("ccusage")), None)
     if ccusage:
@@ -115,7 +115,9 @@ def figures(results, runs):
     theirs = [name for name in runs if not name.startswith(("tallyd", "bare"))]
     if len(theirs) > 1:
         fastest = min(theirs, key=lambda name: median(runs[name], "wall"))
-        results.figure("cold.peer_wall", ratio(runs[fastest], ours, "wall"), fastest)
+        is_right = wrong(runs[fastest][0].out, totals) == "right"
+        detail = fastest if is_right else f"{fastest}, whose sums are wrong"
+        results.figure("cold.peer_wall", ratio(runs[fastest], ours, "wall"), detail)
     limit = runs.get("bare limit, 2 threads")
     if limit:
         results.figure("cold.limit_wall", ratio(ours, limit, "wall"))
