@@ -1,0 +1,1 @@
+"""The parts of scripts/bench. Each has `measure(options)` and gives its Results."""
