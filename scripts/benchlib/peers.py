@@ -47,8 +47,10 @@ class Peer:
             return environment(logs)
         home = BENCH / "homes" / logs.name
         home.mkdir(parents=True, exist_ok=True)
-        if not (home / ".claude").is_symlink():
-            (home / ".claude").symlink_to(logs)
+        link = home / ".claude"
+        if link.resolve() != logs.resolve():
+            link.unlink(missing_ok=True)
+            link.symlink_to(logs.resolve())
         variables = environment(logs, HOME=str(home))
         del variables["CLAUDE_CONFIG_DIR"]
         return variables
@@ -133,6 +135,8 @@ def wrong(out, truth):
         found = sums(out)
     except (ValueError, StopIteration, AttributeError) as error:
         return f"not readable ({error})"
+    if not found:
+        return "none given"
     # A sum of prices may differ in its last digits.
     off = {name: 100 * (value / truth[name] - 1) for name, value in found.items()
            if abs(value - truth[name]) > (0.01 if name == "cost" else 0)}

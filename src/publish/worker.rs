@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 /// After the first sign of something new: more of the same moment then goes along.
 const GATHERING: Duration = Duration::from_millis(250);
 /// The longest time without looking: other processes mark sessions for sending, too.
-const LOOK_INTERVAL: Duration = Duration::from_secs(30);
+const LOOK_INTERVAL: Duration = Duration::from_mins(1);
 
 /// What the publisher is told.
 #[derive(Debug)]
