@@ -133,8 +133,7 @@ fn take_in_below(
     let roots = collector.roots().to_vec();
     let mut pass = collector.begin(progress);
     for root in roots {
-        let (tree, _) = pass.offer_below(&root, &mut |_, _| {})?;
-        tell_problems(&tree);
+        tell_problems(&pass.offer_all_below(&root)?);
     }
     let summary = pass.finish()?;
     collector.settle(summary)

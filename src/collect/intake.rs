@@ -9,7 +9,7 @@ use super::reading::FileReport;
 use super::{CollectError, Collector};
 use crate::ledger::{FileUpdate, IngestSummary, Losses, Pricing};
 use crate::tail::Flow;
-use crate::watch::{FoundFile, Tree, walk_each};
+use crate::watch::{FoundFile, Tree, walk_each, walk_spread};
 use std::collections::HashSet;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -92,6 +92,16 @@ impl<'a, P: Pricing + Sync> Intake<'a, P> {
             *result.as_ref().unwrap_or(&Flow::Break(()))
         });
         Ok((tree, result?))
+    }
+
+    /// The same without entering folders, by several threads where there are many.
+    pub fn offer_all_below(&mut self, folder: &Path) -> Result<Tree, CollectError> {
+        let mut result = Ok(Flow::Continue(()));
+        let tree = walk_spread(folder, &mut |found| {
+            result = self.offer(&found);
+            *result.as_ref().unwrap_or(&Flow::Break(()))
+        });
+        result.map(|_| tree)
     }
 
     /// Takes in what is left, and says what the pass came to.

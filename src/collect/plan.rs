@@ -1,10 +1,11 @@
 //! Which files have something new, and what is known of them.
 
-use crate::domain::{Cursor, FileStat, fnv1a};
+use crate::domain::{Cursor, FileStat};
 use crate::ledger::{Ledger, LedgerError};
 use crate::tail::{LogFile, file_stat};
 use crate::watch::FoundFile;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use std::hash::BuildHasher;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -119,7 +120,7 @@ impl Known {
 }
 
 fn hash(path: &Path) -> u64 {
-    fnv1a(path.as_os_str().as_bytes())
+    FxBuildHasher.hash_one(path.as_os_str().as_bytes())
 }
 
 /// True where everything that `found` held when it was found has been read: `cursor` is that of the file

@@ -6,11 +6,13 @@
 //! to read logs. Where folders cannot be watched it says so once, and the caller polls.
 
 mod hints;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod walk;
 
 pub use hints::{Hint, Watcher};
+pub use spread::walk_spread;
 pub use walk::{FoundFile, Tree, log_at, walk, walk_each};
 
 use std::path::PathBuf;

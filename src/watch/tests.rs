@@ -9,6 +9,7 @@ use notify::event::{
 };
 use pretty_assertions::assert_eq;
 use std::fs;
+use std::ops::ControlFlow;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::mpsc::Receiver;
@@ -96,6 +97,38 @@ fn links_are_followed_and_loops_end() {
     assert_eq!((tree.folders, tree.problems.len()), (3, 0));
     let link = tree.files.iter().find(|file| file.path.ends_with("link.jsonl")).unwrap();
     assert_eq!(link.metadata.len(), 4, "what is known of a link is known of the file it leads to");
+}
+
+#[test]
+fn several_threads_find_what_one_does() {
+    let root = tempfile::tempdir().unwrap();
+    for number in 0..400 {
+        let folder = root.path().join(format!("{}/{}/{number}", number % 3, number % 50));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("s.jsonl"), "").unwrap();
+        if number % 40 == 0 {
+            symlink(root.path(), folder.join("loop")).unwrap();
+            symlink("/dev/null", folder.join("device.jsonl")).unwrap();
+        }
+    }
+    let expected = walk(root.path(), &mut |_, _| {});
+    assert_eq!(expected.files.len(), 400);
+    let mut found = Vec::new();
+    let tree = walk_spread(root.path(), &mut |file| {
+        found.push(file.path);
+        ControlFlow::Continue(())
+    });
+    found.sort_unstable();
+    assert_eq!(found, expected.files.iter().map(|file| file.path.clone()).collect::<Vec<_>>());
+    assert_eq!((tree.folders, tree.has_links), (expected.folders, expected.has_links));
+    assert_eq!((tree.problems.len(), expected.problems.len()), (10, 10));
+    // Whoever has enough is handed no more.
+    let mut left = 100;
+    walk_spread(root.path(), &mut |_| {
+        left -= 1;
+        if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!(left, 0);
 }
 
 #[test]

@@ -53,31 +53,71 @@ pub fn walk_each(
     enter: &mut dyn FnMut(&Path, &Metadata),
     visit: &mut dyn FnMut(FoundFile) -> ControlFlow<()>,
 ) -> Tree {
-    let mut tree = Tree::default();
-    let made_up = made_up_devices();
-    let mut entered = HashSet::new();
-    let mut waiting = vec![start.to_owned()];
-    while let Some(folder) = waiting.pop() {
-        let metadata = match fs::metadata(&folder) {
-            Ok(metadata) => metadata,
-            Err(source) => {
-                tree.refused(folder, source);
-                continue;
-            }
-        };
-        if !metadata.is_dir()
-            || made_up.contains(&metadata.dev())
-            || !entered.insert((metadata.dev(), metadata.ino()))
-        {
-            continue;
-        }
-        enter(&folder, &metadata);
-        tree.folders += 1;
-        if list(&folder, &made_up, &mut tree, &mut waiting, visit).is_break() {
+    let mut walk = Walk::new(start);
+    while let Some(folder) = walk.next() {
+        enter(&folder.path, &folder.metadata);
+        let (listing, flow) = list(&folder.path, &walk.made_up, visit);
+        walk.take(listing);
+        if flow.is_break() {
             break;
         }
     }
-    tree
+    walk.tree
+}
+
+/// A folder to be listed.
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
+    metadata: Metadata,
+}
+
+/// A walk under way.
+pub(super) struct Walk {
+    pub(super) tree: Tree,
+    pub(super) waiting: Vec<PathBuf>,
+    /// Devices of which nothing is read.
+    pub(super) made_up: Vec<u64>,
+    entered: HashSet<(u64, u64)>,
+}
+
+impl Walk {
+    pub(super) fn new(start: &Path) -> Self {
+        Self {
+            tree: Tree::default(),
+            waiting: vec![start.to_owned()],
+            made_up: made_up_devices(),
+            entered: HashSet::new(),
+        }
+    }
+
+    /// The next folder that waits and was not entered yet, which it is now.
+    pub(super) fn next(&mut self) -> Option<Folder> {
+        while let Some(path) = self.waiting.pop() {
+            match fs::metadata(&path) {
+                Ok(metadata) => {
+                    if metadata.is_dir()
+                        && !self.made_up.contains(&metadata.dev())
+                        && self.entered.insert((metadata.dev(), metadata.ino()))
+                    {
+                        self.tree.folders += 1;
+                        return Some(Folder { path, metadata });
+                    }
+                }
+                Err(source) => self.tree.refused(path, source),
+            }
+        }
+        None
+    }
+
+    /// Goes on with what was found in a folder.
+    pub(super) fn take(&mut self, found: Listing) {
+        self.waiting.extend(found.folders);
+        self.tree.has_links |= found.has_links;
+        self.tree.problems.extend(found.problems);
+        if let Some((path, source)) = found.refused {
+            self.tree.refused(path, source);
+        }
+    }
 }
 
 impl Tree {
@@ -126,39 +166,50 @@ fn made_up_devices() -> Vec<u64> {
     ["/proc", "/sys"].into_iter().filter_map(device).filter(|made_up| Some(*made_up) != disk).collect()
 }
 
-fn list(
+/// What is in a folder beside session logs.
+#[derive(Default)]
+pub(super) struct Listing {
+    folders: Vec<PathBuf>,
+    has_links: bool,
+    problems: Vec<WatchError>,
+    refused: Option<(PathBuf, io::Error)>,
+}
+
+/// Lists a folder and hands each session log in it to `visit`, which may end that.
+pub(super) fn list(
     folder: &Path,
     made_up: &[u64],
-    tree: &mut Tree,
-    waiting: &mut Vec<PathBuf>,
     visit: &mut dyn FnMut(FoundFile) -> ControlFlow<()>,
-) -> ControlFlow<()> {
+) -> (Listing, ControlFlow<()>) {
+    let mut listing = Listing::default();
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(source) => {
-            tree.refused(folder.to_owned(), source);
-            return ControlFlow::Continue(());
+            listing.refused = Some((folder.to_owned(), source));
+            return (listing, ControlFlow::Continue(()));
         }
     };
     for entry in entries.filter_map(Result::ok) {
         let Ok(kind) = entry.file_type() else { continue };
         let path = entry.path();
         if kind.is_dir() || (kind.is_symlink() && path.is_dir()) {
-            waiting.push(path);
+            listing.folders.push(path);
         } else if is_session_log(&path) {
             // Of a file itself it is asked beside its folder, which saves looking for that by its path.
             let metadata = if kind.is_file() { entry.metadata() } else { fs::metadata(&path) };
             match judge(path, metadata, made_up) {
                 Ok(Some(found)) => {
-                    tree.has_links |= kind.is_symlink();
-                    visit(found)?;
+                    listing.has_links |= kind.is_symlink();
+                    if visit(found).is_break() {
+                        return (listing, ControlFlow::Break(()));
+                    }
                 }
                 Ok(None) => {}
-                Err(problem) => tree.problems.push(problem),
+                Err(problem) => listing.problems.push(problem),
             }
         }
     }
-    ControlFlow::Continue(())
+    (listing, ControlFlow::Continue(()))
 }
 
 /// True for every `*.jsonl` but the journal of a workflow, which holds no usage.
