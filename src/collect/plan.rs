@@ -59,6 +59,9 @@ impl Moved {
 impl Known {
     pub(super) fn new(ledger: &Ledger) -> Result<Self, LedgerError> {
         let mut all = Self::default();
+        let files = ledger.file_count()?;
+        all.by_path.reserve(files);
+        all.by_file.reserve(files);
         ledger.each_file(&mut |number, path, stat| {
             all.set(Moved { to: hash(path), from: None, stat }, number);
         })?;

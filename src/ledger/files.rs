@@ -34,6 +34,12 @@ impl Ledger {
         read_cursors(&self.connection)
     }
 
+    /// How many files were ever read.
+    pub fn file_count(&self) -> Result<usize, LedgerError> {
+        let count: i64 = self.connection.query_row("SELECT count(*) FROM file", [], |row| row.get(0))?;
+        Ok(usize::try_from(count).unwrap_or_default())
+    }
+
     /// Hands every file that was ever read to `visit`: its number, its path, and what it was when it was read last.
     pub fn each_file(&self, visit: &mut dyn FnMut(i64, &Path, FileStat)) -> Result<(), LedgerError> {
         // A scan that finds nothing new waits for this: no column too many.
