@@ -107,7 +107,7 @@ impl<'a, P: Pricing + Sync> Intake<'a, P> {
     /// Takes in what is left, and says what the pass came to.
     pub fn finish(mut self) -> Result<PassSummary, CollectError> {
         self.read()?;
-        self.collector.relax();
+        self.collector.relax()?;
         self.collector.note_unreadable()?;
         Ok(self.pass.summary)
     }

@@ -211,6 +211,7 @@ impl<P: Pricing + Sync> Collector<P> {
         if threads > 1 && bytes > THREADS_FROM_BYTES {
             // The largest last: jobs are taken from the end, so that no thread is left with it alone.
             jobs.sort_by_key(|job| job.bytes);
+            self.ledger.expect_much()?;
             self.read_with_threads(threads, jobs, pass, progress)?;
         } else {
             self.read_here(&jobs, pass, progress)?;
@@ -218,9 +219,9 @@ impl<P: Pricing + Sync> Collector<P> {
         Ok(self.commit(pass)?)
     }
 
-    pub(super) fn relax(&mut self) {
-        self.ledger.relax();
+    pub(super) fn relax(&mut self) -> Result<(), LedgerError> {
         self.lines.relax();
+        self.ledger.relax()
     }
 
     /// Keeps the number of logs that cannot be read where others can see it; written when it changes.

@@ -86,9 +86,16 @@ impl Ledger {
         result
     }
 
+    /// Much is going to be taken in, until [`Ledger::relax`].
+    pub fn expect_much(&mut self) -> Result<(), LedgerError> {
+        self.is_at_much = true;
+        self.fold_seldom(true)
+    }
+
     /// Gives back memory that only helps while there is much to be taken in.
-    pub fn relax(&mut self) {
+    pub fn relax(&mut self) -> Result<(), LedgerError> {
         self.all_ids = None;
+        if std::mem::take(&mut self.is_at_much) { self.fold_seldom(false) } else { Ok(()) }
     }
 }
 

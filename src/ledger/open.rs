@@ -28,9 +28,11 @@ const TRIES: usize = 5;
 /// What the write-ahead log is cut down to when it is begun anew.
 const WAL_BYTES: i64 = 8 << 20;
 
-/// How many pages the write-ahead log may have before it is folded into the database, which waits for the disk twice:
-/// four times what SQLite does by itself, so that a first scan waits seldom. An idle ledger is folded in any case.
-const WAL_PAGES: i64 = 4_000;
+/// How many pages the write-ahead log may have before it is folded into the database, which waits for the disk twice.
+/// With more, whoever waits for a line to be counted would wait longer.
+const WAL_PAGES: i64 = 1_000;
+/// The same while much is taken in, and nobody waits for a single line.
+const WAL_PAGES_OF_MUCH: i64 = 4_000;
 
 /// The ledger, open for writing.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub struct Ledger {
     pub(super) connection: Connection,
     pub(super) names: Names,
     pub(super) all_ids: Option<AllIds>,
+    /// Much is being taken in.
+    pub(super) is_at_much: bool,
     path: PathBuf,
     identity: Option<(u64, u64)>,
     /// When it was last looked through; `None` where it may be damaged.
@@ -76,6 +80,7 @@ impl Ledger {
             connection,
             names: Names::default(),
             all_ids: None,
+            is_at_much: false,
             path,
             identity,
             audited: Some(audited),
@@ -137,6 +142,12 @@ impl Ledger {
     pub fn release_memory(&self) -> Result<(), LedgerError> {
         self.connection.execute_batch("PRAGMA shrink_memory")?;
         Ok(())
+    }
+
+    /// Folds the write-ahead log into the database more seldom while much is taken in.
+    pub(super) fn fold_seldom(&self, is_much: bool) -> Result<(), LedgerError> {
+        let pages = if is_much { WAL_PAGES_OF_MUCH } else { WAL_PAGES };
+        Ok(self.connection.pragma_update(None, "wal_autocheckpoint", pages)?)
     }
 
     /// Folds the write-ahead log into the database, so that an idle ledger is one small file.
