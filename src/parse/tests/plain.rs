@@ -160,6 +160,17 @@ fn what_is_left_to_the_other_reader_is_skipped_where_nobody_wants_it() {
 }
 
 #[test]
+fn who_takes_less_than_there_is_gets_nothing() {
+    assert_eq!(plain::read::<Vec<u64>>(b"[1,2]"), Some(vec![1, 2]));
+    assert_eq!(plain::read::<(u64,)>(b"[1,2]"), None);
+    assert_eq!(
+        plain::read::<Vec<(u64,)>>(b"[[1,[2]"),
+        None,
+        "what is left is not taken for what is around it"
+    );
+}
+
+#[test]
 fn bytes_that_are_no_text_are_not_plain() {
     assert!(!both(b"{\"type\":\"\xff\"}"));
     assert!(!both(b"{\"\xff\":1}"));

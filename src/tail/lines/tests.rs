@@ -32,17 +32,19 @@ struct Dribble<'a> {
     bytes: &'a [u8],
     sizes: std::iter::Cycle<std::slice::Iter<'a, usize>>,
     interrupted: bool,
+    most_asked: usize,
 }
 
 impl<'a> Dribble<'a> {
     fn new(bytes: &'a [u8], start: u64, sizes: &'a [usize]) -> Self {
-        Self { all: bytes, start, bytes, sizes: sizes.iter().cycle(), interrupted: false }
+        Self { all: bytes, start, bytes, sizes: sizes.iter().cycle(), interrupted: false, most_asked: 0 }
     }
 }
 
 impl Read for Dribble<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.interrupted = !self.interrupted;
+        self.most_asked = self.most_asked.max(buffer.len());
         if self.interrupted {
             return Err(io::ErrorKind::Interrupted.into());
         }
@@ -296,6 +298,18 @@ fn a_long_line_that_does_not_matter_is_not_kept() {
         assert_eq!(lines[0].1 == Seen::Whole(line(end).trim_ascii().to_vec()), matters, "{end}");
         assert_eq!(reader.buffer.capacity() > BUFFER_BYTES, matters, "{end}");
     }
+}
+
+#[test]
+fn behind_a_long_line_that_matters_others_are_not_kept() {
+    let long = |bytes: usize, end: &str| format!("{{\"a\":\"{}\"{end}}}\n", "x".repeat(bytes)).into_bytes();
+    let bytes = [long(1 << 19, ",\"usage\":1"), long(1 << 22, ""), long(1 << 19, ",\"usage\":2")].concat();
+    let mut source = Dribble::new(&bytes, 0, &[usize::MAX]);
+    let mut lines = 0;
+    let (mut visit, mut go_on) = (|_, _: Line<'_>| lines += 1, |_: &Position| Flow::Continue(()));
+    LineReader::new(1 << 24).read(&mut source, &mut Position::default(), &mut visit, &mut go_on).unwrap();
+    assert_eq!(lines, 2);
+    assert!(source.most_asked <= 1 << 20, "{} bytes were read at once", source.most_asked);
 }
 
 #[test]
