@@ -86,22 +86,24 @@ impl<'a, P: Pricing + Sync> Intake<'a, P> {
         folder: &Path,
         enter: &mut dyn FnMut(&Path, &Metadata),
     ) -> Result<(Tree, Flow), CollectError> {
-        let mut result = Ok(Flow::Continue(()));
-        let tree = walk_each(folder, enter, &mut |found| {
-            result = self.offer(&found);
-            *result.as_ref().unwrap_or(&Flow::Break(()))
-        });
-        Ok((tree, result?))
+        self.offer_what_finds(|visit| walk_each(folder, enter, visit))
     }
 
     /// The same without entering folders, by several threads where there are many.
     pub fn offer_all_below(&mut self, folder: &Path) -> Result<Tree, CollectError> {
+        self.offer_what_finds(|visit| walk_spread(folder, visit)).map(|(tree, _)| tree)
+    }
+
+    fn offer_what_finds(
+        &mut self,
+        walk: impl FnOnce(&mut dyn FnMut(FoundFile) -> Flow) -> Tree,
+    ) -> Result<(Tree, Flow), CollectError> {
         let mut result = Ok(Flow::Continue(()));
-        let tree = walk_spread(folder, &mut |found| {
+        let tree = walk(&mut |found| {
             result = self.offer(&found);
             *result.as_ref().unwrap_or(&Flow::Break(()))
         });
-        result.map(|_| tree)
+        Ok((tree, result?))
     }
 
     /// Takes in what is left, and says what the pass came to.

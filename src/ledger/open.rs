@@ -28,8 +28,8 @@ const TRIES: usize = 5;
 /// What the write-ahead log is cut down to when it is begun anew.
 const WAL_BYTES: i64 = 8 << 20;
 
-/// How many pages the write-ahead log may have before it is folded into the database, which waits for the disk twice.
-/// With more, whoever waits for a line to be counted would wait longer.
+/// How many pages the write-ahead log may have before it is folded into the database, which waits for the disk twice:
+/// SQLite's own number. With more, whoever waits for a line to be counted would wait longer.
 const WAL_PAGES: i64 = 1_000;
 /// The same while much is taken in, and nobody waits for a single line.
 const WAL_PAGES_OF_MUCH: i64 = 4_000;
@@ -287,7 +287,6 @@ fn prepare(connection: &mut Connection) -> Result<(), LedgerError> {
     connection.pragma_update(None, "cache_size", -4_000)?;
     // A reader that stays long makes the write-ahead log grow; when it is gone, the log shrinks again.
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
-    connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(64);
     schema::migrate(connection)

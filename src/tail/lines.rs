@@ -73,14 +73,25 @@ impl<T: AsRef<[u8]>> Source for io::Cursor<T> {
     }
 }
 
-/// How the rest of a long line was looked through.
-enum Skimmed {
-    /// Nothing in it matters; so much of what stands behind it is in the buffer.
+/// What became of a long line.
+enum Passed {
+    /// It is behind; so much of what follows is in the buffer.
     Over(usize),
     /// It may matter, and is to be read as a whole.
     Wanted,
-    /// The file ends in it, or nobody wants to read on.
+    /// The file ends in it, or nobody wants to read on: the position stays.
     Ended,
+}
+
+/// The rest of a long line.
+struct Rest {
+    /// The place behind it.
+    behind: Position,
+    has_usage: bool,
+    /// It ends as an object does.
+    is_object: bool,
+    /// So much of what follows is in the buffer.
+    kept: usize,
 }
 
 impl LineReader {
@@ -142,31 +153,30 @@ impl LineReader {
         // Where the line at `position` is read as a whole, however long it is.
         let (mut filled, mut wanted) = (0, false);
         loop {
-            if filled == buffer.len() && !wanted && self.may_be_skimmed(buffer) {
-                match self.skim_line(buffer, source, position, chunk_end)? {
-                    Skimmed::Over(kept) => {
-                        filled = self.behind_long_line(buffer, kept, position, visit);
-                        if chunk_end(position).is_break() {
-                            return Ok(());
-                        }
+            let passed = if filled < buffer.len() {
+                None
+            } else if !wanted && self.may_be_skimmed(buffer) {
+                Some(self.skim_line(buffer, source, position, chunk_end)?)
+            } else if filled > self.max_line_bytes {
+                Some(self.skip_line(buffer, source, position, visit, chunk_end)?)
+            } else {
+                None
+            };
+            match passed {
+                None => {}
+                Some(Passed::Over(kept)) => {
+                    (filled, wanted) = (self.behind_long_line(buffer, kept, position, visit), false);
+                    if chunk_end(position).is_break() {
+                        return Ok(());
                     }
-                    Skimmed::Wanted => {
-                        source.go_back(position);
-                        (filled, wanted) = (0, true);
-                    }
-                    Skimmed::Ended => return Ok(()),
+                    continue;
                 }
-                continue;
-            }
-            if filled == buffer.len() && filled > self.max_line_bytes {
-                let Some(kept) = self.skip_line(buffer, source, position, visit, chunk_end)? else {
-                    return Ok(());
-                };
-                (filled, wanted) = (self.behind_long_line(buffer, kept, position, visit), false);
-                if chunk_end(position).is_break() {
-                    return Ok(());
+                Some(Passed::Wanted) => {
+                    source.go_back(position);
+                    (filled, wanted) = (0, true);
+                    continue;
                 }
-                continue;
+                Some(Passed::Ended) => return Ok(()),
             }
             if filled == buffer.len() {
                 buffer.resize((filled * 2).min(self.max_line_bytes + 1).max(filled + 1), 0);
@@ -260,37 +270,18 @@ impl LineReader {
         source: &mut impl Source,
         position: &mut Position,
         chunk_end: &mut impl FnMut(&Position) -> Flow,
-    ) -> io::Result<Skimmed> {
-        let overlap = self.usage.needle().len() - 1;
-        let mut behind = position.clone();
-        behind.advance(buffer);
-        buffer.copy_within(buffer.len() - overlap.., 0);
-        loop {
-            let count = read_some(source, buffer.get_mut(overlap..).unwrap_or_default())?;
-            let bytes = buffer.get(..overlap + count).unwrap_or_default();
-            if count == 0 || chunk_end(position).is_break() {
-                return Ok(Skimmed::Ended);
-            }
-            let newline = memchr::memchr(b'\n', bytes.get(overlap..).unwrap_or_default());
-            let end = newline.map_or(bytes.len(), |at| overlap + at);
-            let line = bytes.get(..end).unwrap_or_default();
-            if self.usage.find(line).is_some() || (newline.is_some() && line.last() != Some(&b'}')) {
-                return Ok(Skimmed::Wanted);
-            }
-            behind.advance(bytes.get(overlap..end).unwrap_or_default());
-            if newline.is_some() {
-                behind.advance(b"\n");
-                *position = behind;
-                buffer.copy_within(end + 1..overlap + count, 0);
-                return Ok(Skimmed::Over(overlap + count - end - 1));
-            }
-            buffer.copy_within(count..overlap + count, 0);
+    ) -> io::Result<Passed> {
+        let Some(rest) = self.rest_of_line(buffer, source, position, chunk_end, true)? else {
+            return Ok(Passed::Ended);
+        };
+        if rest.has_usage || !rest.is_object {
+            return Ok(Passed::Wanted);
         }
+        *position = rest.behind;
+        Ok(Passed::Over(rest.kept))
     }
 
-    /// Reads on to the end of a line that is too long, without keeping it, and moves the position behind
-    /// it. Returns how much of the next line is in the buffer already; `None` at the end of the file, or where
-    /// nobody wants to read on: the position stays.
+    /// Reads on to the end of a line that is too long, without keeping it, and moves the position behind it.
     fn skip_line(
         &self,
         buffer: &mut [u8],
@@ -298,12 +289,33 @@ impl LineReader {
         position: &mut Position,
         visit: &mut impl FnMut(u64, Line<'_>),
         chunk_end: &mut impl FnMut(&Position) -> Flow,
-    ) -> io::Result<Option<usize>> {
-        let overlap = self.usage.needle().len() - 1;
+    ) -> io::Result<Passed> {
         let line_start = position.offset();
-        let mut behind = position.clone();
+        let had_usage = self.usage.find(buffer).is_some();
+        let Some(rest) = self.rest_of_line(buffer, source, position, chunk_end, false)? else {
+            return Ok(Passed::Ended);
+        };
+        *position = rest.behind;
+        if had_usage || rest.has_usage {
+            let bytes = position.offset() - 1 - line_start;
+            visit(line_start, Line::Odd(Oddity::TooLong { bytes }));
+        }
+        Ok(Passed::Over(rest.kept))
+    }
+
+    /// Reads on to the end of the line that fills the buffer, or to usage in it, without keeping it. `None` at the
+    /// end of the file, or where nobody wants to read on.
+    fn rest_of_line(
+        &self,
+        buffer: &mut [u8],
+        source: &mut impl Source,
+        position: &Position,
+        chunk_end: &mut impl FnMut(&Position) -> Flow,
+        stops_at_usage: bool,
+    ) -> io::Result<Option<Rest>> {
+        let overlap = self.usage.needle().len() - 1;
+        let (mut behind, mut has_usage) = (position.clone(), false);
         behind.advance(buffer);
-        let mut relevant = self.usage.find(buffer).is_some();
         buffer.copy_within(buffer.len() - overlap.., 0);
         loop {
             let count = read_some(source, buffer.get_mut(overlap..).unwrap_or_default())?;
@@ -313,18 +325,17 @@ impl LineReader {
             }
             let newline = memchr::memchr(b'\n', bytes.get(overlap..).unwrap_or_default());
             let end = newline.map_or(bytes.len(), |at| overlap + at);
-            relevant = relevant || self.usage.find(bytes.get(..end).unwrap_or_default()).is_some();
-            behind.advance(bytes.get(overlap..end).unwrap_or_default());
+            let line = bytes.get(..end).unwrap_or_default();
+            has_usage = has_usage || self.usage.find(line).is_some();
+            let is_object = line.last() == Some(&b'}');
+            behind.advance(line.get(overlap..).unwrap_or_default());
+            if has_usage && stops_at_usage {
+                return Ok(Some(Rest { behind, has_usage, is_object, kept: 0 }));
+            }
             if newline.is_some() {
-                if relevant {
-                    let odd = Oddity::TooLong { bytes: behind.offset() - line_start };
-                    visit(line_start, Line::Odd(odd));
-                }
                 behind.advance(b"\n");
-                *position = behind;
-                let kept = overlap + count - end - 1;
                 buffer.copy_within(end + 1..overlap + count, 0);
-                return Ok(Some(kept));
+                return Ok(Some(Rest { behind, has_usage, is_object, kept: overlap + count - end - 1 }));
             }
             buffer.copy_within(count..overlap + count, 0);
         }

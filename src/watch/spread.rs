@@ -22,7 +22,7 @@ const WAITING_BUNDLES: usize = 16;
 /// which may end the walk there.
 pub fn walk_spread(start: &Path, visit: &mut dyn FnMut(FoundFile) -> ControlFlow<()>) -> Tree {
     let mut walk = Walk::new(start);
-    if !walk_while(&mut walk, |waiting| waiting < MANY_FOLDERS, visit) {
+    if !walk.go_on(|waiting| waiting < MANY_FOLDERS, &mut |_, _| {}, visit) {
         return walk.tree;
     }
     let made_up = walk.made_up.clone();
@@ -43,26 +43,9 @@ pub fn walk_spread(start: &Path, visit: &mut dyn FnMut(FoundFile) -> ControlFlow
     });
     let mut walk = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner).walk;
     if started == 0 {
-        walk_while(&mut walk, |_| true, visit);
+        walk.go_on(|_| true, &mut |_, _| {}, visit);
     }
     walk.tree
-}
-
-/// Walks as long as there are folders and `goes_on` says so of how many wait; `false` where the walk is over.
-fn walk_while(
-    walk: &mut Walk,
-    goes_on: impl Fn(usize) -> bool,
-    visit: &mut dyn FnMut(FoundFile) -> ControlFlow<()>,
-) -> bool {
-    while goes_on(walk.waiting.len()) {
-        let Some(folder) = walk.next() else { return false };
-        let (listing, flow) = list(&folder.path, &walk.made_up, visit);
-        walk.take(listing);
-        if flow.is_break() {
-            return false;
-        }
-    }
-    true
 }
 
 struct State {

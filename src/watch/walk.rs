@@ -54,14 +54,7 @@ pub fn walk_each(
     visit: &mut dyn FnMut(FoundFile) -> ControlFlow<()>,
 ) -> Tree {
     let mut walk = Walk::new(start);
-    while let Some(folder) = walk.next() {
-        enter(&folder.path, &folder.metadata);
-        let (listing, flow) = list(&folder.path, &walk.made_up, visit);
-        walk.take(listing);
-        if flow.is_break() {
-            break;
-        }
-    }
+    walk.go_on(|_| true, enter, visit);
     walk.tree
 }
 
@@ -74,7 +67,7 @@ pub(super) struct Folder {
 /// A walk under way.
 pub(super) struct Walk {
     pub(super) tree: Tree,
-    pub(super) waiting: Vec<PathBuf>,
+    waiting: Vec<PathBuf>,
     /// Devices of which nothing is read.
     pub(super) made_up: Vec<u64>,
     entered: HashSet<(u64, u64)>,
@@ -88,6 +81,25 @@ impl Walk {
             made_up: made_up_devices(),
             entered: HashSet::new(),
         }
+    }
+
+    /// Walks as long as there are folders and `is_due` says so of how many wait; `false` where the walk is over.
+    pub(super) fn go_on(
+        &mut self,
+        is_due: impl Fn(usize) -> bool,
+        enter: &mut dyn FnMut(&Path, &Metadata),
+        visit: &mut dyn FnMut(FoundFile) -> ControlFlow<()>,
+    ) -> bool {
+        while is_due(self.waiting.len()) {
+            let Some(folder) = self.next() else { return false };
+            enter(&folder.path, &folder.metadata);
+            let (listing, flow) = list(&folder.path, &self.made_up, visit);
+            self.take(listing);
+            if flow.is_break() {
+                return false;
+            }
+        }
+        true
     }
 
     /// The next folder that waits and was not entered yet, which it is now.

@@ -50,7 +50,10 @@ fn a_ledger_that_is_deleted_ends_the_daemon() {
         let mut daemon = Daemon::start(sandbox.tallyd("run").arg("--config").arg(&config));
         daemon.wait_for("following");
         if whole_folder {
-            fs::remove_dir_all(sandbox.state()).expect("a folder can be removed");
+            // The daemon may be putting a file into it at this moment.
+            while sandbox.state().exists() {
+                let _ = fs::remove_dir_all(sandbox.state());
+            }
         } else {
             fs::remove_file(sandbox.ledger().expect("there is a ledger")).expect("a file can be removed");
         }
