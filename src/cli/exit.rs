@@ -4,7 +4,7 @@
 //! `error: what`, then its causes, then `help:` with what to do, on stderr; if that is closed, nobody is
 //! there to be told and the code alone speaks.
 
-use super::errors::{PriceFileUnreadable, UnknownId, Unpublished, UsageError};
+use super::errors::{PriceFileUnreadable, ServiceError, UnknownId, Unpublished, UsageError};
 use super::output::OutputError;
 use crate::collect::CollectError;
 use crate::config::ConfigError;
@@ -48,11 +48,13 @@ pub enum ExitCode {
     Foreign,
     /// 14: `verify` or `restore` found on the server what it cannot mend.
     Differs,
+    /// 15: `service` finds no service manager, or it refuses, or the service does not run.
+    NotServed,
 }
 
 impl ExitCode {
     /// Every code.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Done,
         Self::Failure,
         Self::Usage,
@@ -68,6 +70,7 @@ impl ExitCode {
         Self::Parked,
         Self::Foreign,
         Self::Differs,
+        Self::NotServed,
     ];
 
     /// The number that the parent process sees.
@@ -88,6 +91,7 @@ impl ExitCode {
             Self::Parked => 12,
             Self::Foreign => 13,
             Self::Differs => 14,
+            Self::NotServed => 15,
         }
     }
 
@@ -114,6 +118,7 @@ impl ExitCode {
             Self::Parked => "`tallyd check` lists them with the server's reasons",
             Self::Foreign => "`tallyd reassign` says to whom it belongs and what can be done",
             Self::Differs => "`tallyd verify` lists the sessions; the server's own rows are never lowered",
+            Self::NotServed => "`tallyd service logs` and `tallyd check` say more",
         }
     }
 }
@@ -166,6 +171,9 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<
     if let Some(error) = error.downcast_ref::<Unpublished>() {
         return Some((error.code, error.help.clone()));
     }
+    if let Some(error) = error.downcast_ref::<ServiceError>() {
+        return Some(service_verdict(error));
+    }
     if error.is::<ReportError>() {
         return Some((ExitCode::Usage, None));
     }
@@ -217,6 +225,21 @@ fn ledger_verdict(error: &LedgerError) -> (ExitCode, Option<String>) {
     }
 }
 
+fn service_verdict(error: &ServiceError) -> (ExitCode, Option<String>) {
+    let help = |text: &str| Some(text.to_owned());
+    match error {
+        ServiceError::NoManager { help: instead, .. } => (ExitCode::NotServed, help(instead)),
+        ServiceError::Refused { .. } | ServiceError::Program { .. } => (ExitCode::NotServed, None),
+        ServiceError::NotOurs { help: instead, .. } => (ExitCode::Usage, help(instead)),
+        ServiceError::Path { .. } => {
+            (ExitCode::Usage, help("give it in plain UTF-8 without control characters"))
+        }
+        ServiceError::File { .. } => {
+            (ExitCode::Failure, help("see that its folder is yours and that the disk has space left"))
+        }
+    }
+}
+
 /// Tells of an error on stderr and gives the code to end with.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     let (code, text) = told(error);
@@ -253,7 +276,7 @@ mod tests {
     #[test]
     fn codes_are_distinct_and_in_order() {
         let numbers = ExitCode::ALL.map(ExitCode::number);
-        assert_eq!(numbers.to_vec(), (0..=14).collect::<Vec<_>>());
+        assert_eq!(numbers.to_vec(), (0..=15).collect::<Vec<_>>());
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod file;
 mod folders;
 mod publish;
 mod value;
+mod variables;
 
 #[cfg(test)]
 mod folder_tests;
@@ -24,6 +25,7 @@ pub use error::ConfigError;
 pub use file::{KEYS, read_text};
 pub use publish::{Missing, Place, PublishSettingError};
 pub use value::weekday;
+pub use variables::set_variables;
 
 use crate::publish::PublishOptions;
 use crate::telemetry::{ColorChoice, Filter, Level, LogFormat, LogOptions};

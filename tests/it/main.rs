@@ -47,6 +47,7 @@ mod random;
 mod remote;
 #[cfg(test)]
 mod replay;
+mod service;
 #[cfg(test)]
 mod soak;
 #[cfg(test)]
