@@ -1,37 +1,29 @@
 //! The loop: hints, work, signals.
 
+mod end;
+mod outcome;
+
 use super::DaemonError;
 use super::orders::{Answer, Order, Reload, serve};
 use super::pending::Pending;
 use super::process::Process;
 use super::publishing::Publishing;
 use super::tell;
-use super::worker::{Outcome, Work, Worker};
+use super::worker::{Work, Worker};
 use crate::collect::{CollectError, Collector, PassSummary, TablePricing};
 use crate::ledger::LedgerError;
 use crate::publish::{Order as PublishOrder, Publisher};
-use crate::telemetry::Chain;
 use crate::watch::{FollowOptions, Hint};
 use futures_util::StreamExt;
-use signal_hook::consts::{SIGHUP, SIGINT};
+use signal_hook::consts::SIGHUP;
 use signal_hook_tokio::Signals;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::sleep_until;
-
-/// The longest pause between two tries at a ledger that cannot be written.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-
-/// A pass over so many logs with something new is part of a burst, and the next waits: that halves the CPU it takes.
-const BURST_FILES: usize = 16;
-const BURST_PAUSE: Duration = Duration::from_millis(20);
-
-/// Without file events, this many times as long as a look at everything takes passes before the next.
-const POLLING_RATIO: u32 = 10;
 
 /// A moment on the clock that only moves forward, for pauses.
 type Moment = tokio::time::Instant;
@@ -41,9 +33,6 @@ fn after(pause: Duration) -> Moment {
     // clock: pauses between walks and retries; no time that is stored or shown.
     Moment::now() + pause
 }
-
-/// How long the last pass before the end may take; what it leaves is there at the next start.
-const LAST_PASS: Duration = Duration::from_secs(2);
 
 /// What is done when everything that was in the logs at start has been taken in.
 pub type OnReady = Box<dyn FnOnce(&PassSummary)>;
@@ -253,103 +242,6 @@ impl Loop {
         Ok(())
     }
 
-    fn worked(&mut self, outcome: Outcome) -> Result<(), DaemonError> {
-        for problem in &outcome.problems {
-            tracing::warn!(error = %Chain(problem), "folder");
-        }
-        if std::mem::replace(&mut self.refused, outcome.refused) && !outcome.refused {
-            tracing::info!("file events can be had again: every folder is watched");
-        }
-        self.interval = if outcome.watching { self.follow.rescan } else { self.polling(&outcome) };
-        self.next_walk = self.next_walk.min(after(self.interval));
-        match outcome.result {
-            Ok(summary) => self.succeeded(summary)?,
-            Err(CollectError::Ledger(error)) if error.is_damaged() => self.damage = Some(error),
-            // Trying again would not help.
-            Err(CollectError::Ledger(error))
-                if matches!(error, LedgerError::Gone { .. } | LedgerError::Unmendable { .. }) =>
-            {
-                return Err(error.into());
-            }
-            Err(CollectError::Ledger(error)) => self.failed(&error),
-        }
-        Ok(())
-    }
-
-    /// The time between two looks at everything where nothing else tells of changes: a look at a hundred
-    /// thousand files takes its time, and is not to be all that this machine does.
-    fn polling(&self, outcome: &Outcome) -> Duration {
-        let is_idle = outcome.result.as_ref().is_ok_and(|summary| summary.files_read == 0);
-        let look = if is_idle { self.begun.elapsed() } else { Duration::ZERO };
-        self.follow.poll.max(look.saturating_mul(POLLING_RATIO)).min(self.follow.rescan.max(self.follow.poll))
-    }
-
-    fn succeeded(&mut self, mut summary: PassSummary) -> Result<(), DaemonError> {
-        if std::mem::take(&mut self.failures) > 0 {
-            self.failure.clear();
-            tracing::info!("the ledger can be written again");
-        }
-        tell::pass(&summary);
-        if summary.files_read >= BURST_FILES {
-            self.next_pass = after(BURST_PAUSE);
-        }
-        let is_whole = summary.unfinished.is_empty();
-        // What is left of long files comes with what was written to others meanwhile.
-        std::mem::take(&mut summary.unfinished)
-            .into_iter()
-            .map(Hint::File)
-            .for_each(|hint| self.pending.add(hint));
-        if self.on_ready.is_some() {
-            self.found.files = self.found.files.max(summary.files);
-            self.found.ingest.add(summary.ingest);
-        } else if summary.ingest.new_responses + summary.ingest.raised_responses > 0 {
-            self.tell_publisher(PublishOrder::Changed);
-        }
-        if is_whole && let Some(on_ready) = self.on_ready.take() {
-            on_ready(&self.found);
-            tracing::info!("following");
-        }
-        // At the end of the first pass over all logs, and of the first after the ledger was made anew.
-        if is_whole { self.publish() } else { Ok(()) }
-    }
-
-    /// Starts publishing, where it is on and not yet under way, over the ledger that is in place now. What is
-    /// wrong with that is the worker's to judge: it looks again, and ends this process where nothing else helps.
-    fn publish(&mut self) -> Result<(), DaemonError> {
-        let Some(mut publisher) = self.publisher.take() else { return Ok(()) };
-        let damages = self.damages.0.clone();
-        match publisher.reopen(Box::new(move |what| drop(damages.send(what)))) {
-            Ok(()) => {
-                self.publishing = Some(Publishing::start(publisher)?);
-                return Ok(());
-            }
-            Err(error) if error.is_damaged() => self.damage = Some(error),
-            Err(error) => self.failed(&error),
-        }
-        self.publisher = Some(publisher);
-        Ok(())
-    }
-
-    /// The ledger could not be written: it is tried again, and said once for each reason.
-    fn failed(&mut self, error: &LedgerError) {
-        self.failures = self.failures.saturating_add(1);
-        let pause = Duration::from_secs(1 << self.failures.min(6)).min(LONGEST_PAUSE);
-        let (retry_seconds, reason) = (pause.as_secs(), Chain(error).to_string());
-        if reason == self.failure {
-            tracing::debug!(error = reason, retry_seconds, "the ledger still cannot be written");
-        } else {
-            tracing::error!(
-                error = reason,
-                retry_seconds,
-                "the ledger cannot be written; nothing is lost: the logs are read again until it can be"
-            );
-            self.failure = reason;
-        }
-        self.next_try = after(pause);
-        self.next_walk = self.next_try;
-        self.pending.add(Hint::Everything);
-    }
-
     fn reload(&mut self, reload: &Reload) -> Result<(), DaemonError> {
         match reload() {
             Ok(new) => self.orders.send(Order::Reload(Box::new(new))).map_err(|_| DaemonError::WorkerGone),
@@ -360,41 +252,9 @@ impl Loop {
         }
     }
 
-    /// Ends the pass under way with what it has read, looks at all logs once more and ends: a line that was
-    /// written just before the signal is in no event yet, and may be the last that this machine ever does.
-    /// Where the first pass is not done, or the ledger cannot be written, the next start does it.
-    async fn end(&mut self, signal: i32, mut answers: UnboundedReceiver<Answer>) -> Result<(), DaemonError> {
-        let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
-        tracing::info!(signal = name, "ending");
-        let is_ready = self.on_ready.take().is_none();
-        // Where it waits for the logs to be read, it has nothing to send before the next start.
-        self.publisher = None;
-        self.stop.store(true, Ordering::Relaxed);
-        self.wait_until_idle(&mut answers).await?;
-        if !is_ready || self.failures > 0 {
-            return Ok(());
-        }
-        self.pending.add(Hint::Everything);
-        self.next_pass = after(Duration::ZERO);
-        self.stop.store(false, Ordering::Relaxed);
-        self.dispatch()?;
-        if tokio::time::timeout(LAST_PASS, self.wait_until_idle(&mut answers)).await.is_err() {
-            self.stop.store(true, Ordering::Relaxed);
-            self.wait_until_idle(&mut answers).await?;
-        }
-        Ok(())
-    }
-
     fn tell_publisher(&self, order: PublishOrder) {
         if let Some(publishing) = &self.publishing {
             publishing.tell(order);
         }
-    }
-
-    async fn wait_until_idle(&mut self, answers: &mut UnboundedReceiver<Answer>) -> Result<(), DaemonError> {
-        while self.busy {
-            self.answered(answers.recv().await.ok_or(DaemonError::WorkerGone)?)?;
-        }
-        Ok(())
     }
 }
