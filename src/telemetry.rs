@@ -4,9 +4,11 @@
 //! write to stdout, which carries results only. A log line that cannot be written (stderr closed, disk
 //! full) is dropped: logging never ends the program. Setting up fails only when it is done twice.
 
+mod journal;
 mod shown;
 
 pub use crate::domain::shown;
+pub use journal::{ERROR_PREFIX, stderr_is_journal};
 pub use shown::Chain;
 
 use crate::domain::{Clock, SystemClock};
@@ -228,6 +230,7 @@ pub fn init(options: &LogOptions, usual: Level) -> Result<(), TelemetryError> {
     let sink = Sink {
         writer: BoxMakeWriter::new(std::io::stderr),
         is_terminal: std::io::stderr().is_terminal(),
+        is_journal: stderr_is_journal(),
         clock: Arc::new(SystemClock),
     };
     tracing::subscriber::set_global_default(subscriber(options, usual, sink)?)
@@ -238,6 +241,7 @@ pub fn init(options: &LogOptions, usual: Level) -> Result<(), TelemetryError> {
 struct Sink {
     writer: BoxMakeWriter,
     is_terminal: bool,
+    is_journal: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -266,6 +270,10 @@ fn subscriber(
     Ok(match options.format {
         LogFormat::Text => {
             let fields = debug_fn(shown::write_field).delimited(" ");
+            if sink.is_journal {
+                let layer = layer.event_format(journal::Prioritized::new());
+                return Ok(Box::new(filtered.with(layer.fmt_fields(fields))));
+            }
             Box::new(filtered.with(layer.with_timer(time).with_target(false).fmt_fields(fields)))
         }
         LogFormat::Json => Box::new(filtered.with(
@@ -309,6 +317,7 @@ mod tests {
         let sink = Sink {
             writer: BoxMakeWriter::new(move || writer.clone()),
             is_terminal,
+            is_journal: false,
             clock: Arc::new(Stopped),
         };
         tracing::subscriber::with_default(subscriber(options, usual, sink).unwrap(), || {

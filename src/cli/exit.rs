@@ -12,7 +12,7 @@ use crate::daemon::DaemonError;
 use crate::ledger::{LedgerError, LockError};
 use crate::price::PriceError;
 use crate::report::ReportError;
-use crate::telemetry::shown;
+use crate::telemetry::{ERROR_PREFIX, shown, stderr_is_journal};
 use std::io::Write;
 
 /// How the process ends.
@@ -242,7 +242,10 @@ fn service_verdict(error: &ServiceError) -> (ExitCode, Option<String>) {
 
 /// Tells of an error on stderr and gives the code to end with.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    let (code, text) = told(error);
+    let (code, mut text) = told(error);
+    if stderr_is_journal() {
+        text = text.lines().flat_map(|line| [ERROR_PREFIX, line, "\n"]).collect();
+    }
     // There is no better place to report a closed stderr to.
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
     code

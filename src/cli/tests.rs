@@ -61,6 +61,7 @@ fn global_options_stand_before_or_after_the_command() {
         let operand = match name.as_str() {
             "explain" => "msg_1",
             "completions" => "bash",
+            "service" => "status",
             _ => "",
         };
         for line in

@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod folders;
 mod publish;
+mod service;
 mod value;
 mod variables;
 
@@ -27,6 +28,7 @@ pub use publish::{Missing, Place, PublishSettingError};
 pub use value::weekday;
 pub use variables::set_variables;
 
+use crate::daemon::NotifyOptions;
 use crate::publish::PublishOptions;
 use crate::telemetry::{ColorChoice, Filter, Level, LogFormat, LogOptions};
 use crate::watch::FollowOptions;
@@ -159,6 +161,8 @@ pub struct Settings {
     pub max_line_bytes: usize,
     /// A running tallyd keeps a backup of the ledger beside it.
     pub ledger_backup: bool,
+    /// The service manager that wants to be told how a running tallyd is.
+    pub notify: Option<NotifyOptions>,
     /// The config file that was read.
     pub config_file: Option<PathBuf>,
     roots: Vec<PathBuf>,
@@ -224,6 +228,7 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Settings
     let publish = PublishSettings::gather(environment, &file.publish, file.path.as_deref());
     Ok(Settings {
         publish,
+        notify: service::notify_options(environment),
         enabled: by_switch.or(file.enabled).unwrap_or(true),
         ledger_backup: by_backup.or(file.ledger_backup).unwrap_or(true),
         roots_source,

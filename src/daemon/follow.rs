@@ -4,6 +4,7 @@ mod end;
 mod outcome;
 
 use super::DaemonError;
+use super::manager::{Notifier, NotifyOptions, Pulse};
 use super::orders::{Answer, Order, Reload, serve};
 use super::pending::Pending;
 use super::process::Process;
@@ -51,22 +52,28 @@ pub struct Daemon {
     pub publisher: Option<Publisher>,
     /// A backup of the ledger is kept beside it.
     pub backup: bool,
+    /// The service manager that wants to know how it is.
+    pub notify: Option<NotifyOptions>,
 }
 
 impl Daemon {
     /// Follows the logs until SIGTERM or SIGINT.
     pub fn run(self, process: Process) -> Result<(), DaemonError> {
         let Process { runtime, signals } = process;
-        let Self { collector, follow, reload, on_ready, publisher, backup } = self;
+        let Self { collector, follow, reload, on_ready, publisher, backup, notify } = self;
+        let pulse = Arc::new(Pulse::default());
+        let notify = Notifier::new(notify, Arc::clone(&pulse), publisher.is_some());
         let stop = collector.stop_switch();
         let ledger = collector.ledger().path().to_owned();
         let (hint_sender, hints) = unbounded_channel();
         let (order_sender, orders) = std_mpsc::channel();
         let (answer_sender, answers) = unbounded_channel();
-        let worker = Worker::new(collector, follow, backup, move |hint| drop(hint_sender.send(hint)));
+        let worker = Worker::new(collector, follow, backup, Arc::clone(&pulse), move |hint| {
+            drop(hint_sender.send(hint));
+        });
         let thread = std::thread::Builder::new()
             .name("collect".to_owned())
-            .spawn(move || serve(worker, &orders, &answer_sender))
+            .spawn(move || serve(worker, &orders, &answer_sender, &pulse))
             .map_err(|source| DaemonError::SetUp { what: "the thread that writes the ledger", source })?;
         let mut state = Loop {
             orders: order_sender,
@@ -89,6 +96,7 @@ impl Daemon {
             publishing: None,
             damage: None,
             damages: unbounded_channel(),
+            notify,
         };
         let result = runtime.block_on(state.turn(signals, hints, answers, &reload));
         // Everything is in the ledger by now: what is left to send is what it says.
@@ -133,6 +141,7 @@ struct Loop {
     damage: Option<LedgerError>,
     /// Damage that the publisher has met.
     damages: (UnboundedSender<String>, UnboundedReceiver<String>),
+    notify: Notifier,
 }
 
 impl Loop {
@@ -144,6 +153,7 @@ impl Loop {
         reload: &Reload,
     ) -> Result<(), DaemonError> {
         self.pending.add(Hint::Everything);
+        self.notify.begin(after(Duration::ZERO));
         loop {
             self.dispatch()?;
             let is_resting = self.is_resting();
@@ -166,6 +176,7 @@ impl Loop {
                     }
                 }
                 () = sleep_until(self.next_walk), if !self.busy => self.pending.add(Hint::Everything),
+                () = sleep_until(self.notify.next(after(Duration::ZERO))) => self.notify.beat(after(Duration::ZERO)),
             }
         }
     }
@@ -209,6 +220,7 @@ impl Loop {
                 self.worked(outcome)?;
             }
             Answer::Reloaded(Ok(repriced), publish) => {
+                self.notify.reloaded();
                 tracing::info!(repriced = repriced.unwrap_or(0), "reloaded settings and prices");
                 self.pending.add(Hint::Everything);
                 match (publish, &mut self.publisher) {
@@ -218,6 +230,7 @@ impl Loop {
                 }
             }
             Answer::Reloaded(Err(error), _) => {
+                self.notify.reloaded();
                 tracing::error!(error = %error, "new prices could not be applied; the next SIGHUP tries again");
                 let CollectError::Ledger(error) = error;
                 // What was found before is still to be mended, whatever this error is.
@@ -243,9 +256,11 @@ impl Loop {
     }
 
     fn reload(&mut self, reload: &Reload) -> Result<(), DaemonError> {
+        self.notify.reloading();
         match reload() {
             Ok(new) => self.orders.send(Order::Reload(Box::new(new))).map_err(|_| DaemonError::WorkerGone),
             Err(error) => {
+                self.notify.reloaded();
                 tracing::error!(error, "settings or prices are wrong; those from before stay in force");
                 Ok(())
             }

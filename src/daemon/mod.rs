@@ -8,7 +8,9 @@
 //! its ledger is deleted or cannot be made anew.
 
 mod backup;
+mod flood;
 mod follow;
+mod manager;
 mod once;
 mod orders;
 mod pending;
@@ -18,6 +20,7 @@ mod tell;
 mod worker;
 
 pub use follow::{Daemon, OnReady};
+pub use manager::NotifyOptions;
 pub use once::block_on;
 pub use orders::{Reload, Reloaded};
 pub use process::Process;

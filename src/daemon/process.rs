@@ -3,6 +3,7 @@
 //! Owns: SIGTERM, SIGINT and SIGHUP. Fails with [`DaemonError`] where the system gives none of them.
 
 use super::DaemonError;
+use super::manager::{self, NotifyOptions};
 use futures_util::StreamExt;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
@@ -24,11 +25,18 @@ impl Process {
         Ok(Self { runtime, signals })
     }
 
-    /// Waits for SIGTERM or SIGINT and does nothing else: counting is switched off.
-    pub fn wait_for_end(mut self) {
-        self.runtime.block_on(async {
+    /// Waits for SIGTERM or SIGINT and does nothing else, but for telling the service manager that it is well:
+    /// counting is switched off.
+    pub fn wait_for_end(mut self, notify: Option<NotifyOptions>) {
+        let signals = async {
             while let Some(SIGHUP) = self.signals.next().await {
                 tracing::info!("counting stays switched off; to reload that setting, start tallyd anew");
+            }
+        };
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = signals => {}
+                () = manager::idle(notify) => {}
             }
         });
     }

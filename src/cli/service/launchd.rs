@@ -62,8 +62,10 @@ pub(super) fn logs() -> Vec<String> {
 
 /// The agent with this command line. It starts at login, again a minute after a failure, and in the background.
 fn agent(home: &Path, words: &[String]) -> String {
-    let arguments: String =
-        words.iter().map(|word| format!("\t\t<string>{}</string>\n", escaped(word))).collect();
+    let arguments: String = words
+        .iter()
+        .flat_map(|word| ["\t\t<string>".to_owned(), escaped(word), "</string>\n".to_owned()])
+        .collect();
     let log = escaped(&log_file(home).to_string_lossy());
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>

@@ -19,7 +19,7 @@ pub(super) enum Step {
     Remove(PathBuf),
     /// This program is to be run, and to end well.
     Run(Vec<String>),
-    /// This program is to be run, however it ends.
+    /// This program is to be run, however it ends and whatever it says.
     Try(Vec<String>),
 }
 
@@ -42,7 +42,7 @@ fn told(step: &Step, is_dry: bool) -> String {
     match step {
         Step::Say(text) => format!("{text}\n"),
         Step::Write { path, text } if is_dry => {
-            let text: String = text.lines().map(|line| format!("          {line}\n")).collect();
+            let text: String = text.lines().flat_map(|line| ["          ", line, "\n"]).collect();
             format!("writes    {}\n{text}", path.display())
         }
         Step::Write { path, .. } => format!("writes    {}\n", path.display()),
@@ -65,7 +65,7 @@ fn do_it(step: &Step, children: &Children) -> Result<(), ServiceError> {
             let refused = || ServiceError::Refused { line: line.join(" "), status };
             status.success().then_some(()).ok_or_else(refused)
         }
-        Step::Try(line) => children.run(line).map(drop),
+        Step::Try(line) => children.ask(line).map(drop),
     }
 }
 

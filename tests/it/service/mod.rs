@@ -3,6 +3,8 @@
 #![cfg(test)]
 
 mod command;
+mod journal;
+mod notify;
 mod units;
 
 use std::path::{Path, PathBuf};

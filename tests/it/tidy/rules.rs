@@ -48,7 +48,7 @@ const OPTION_TYPES: &[&str] =
 /// Foreign crates and ambient things, and the modules that alone may touch them.
 const OWNERS: &[(&[&str], &[&str])] = &[
     (&["rusqlite"], &["ledger"]),
-    (&["rustix"], &["ledger"]),
+    (&["rustix"], &["ledger", "daemon"]),
     (&["notify"], &["watch"]),
     (&["toml"], &["config", "price"]),
     (&["std", "env"], &["config", "telemetry"]),
