@@ -28,9 +28,11 @@ mod tests {
     #[test]
     fn a_service_manager_is_told_of_where_one_asks_for_it() {
         let asked = |pairs: &[(&str, &str)]| {
-            let sandbox =
-                pairs.iter().fold(Sandbox::new(), |sandbox, (name, value)| sandbox.variable(name, value));
-            sandbox.load().unwrap().notify.map(|options| (options.socket, options.watchdog))
+            let variables: BTreeMap<String, OsString> =
+                pairs.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value))).collect();
+            let lookup = move |name: &str| variables.get(name).cloned();
+            let environment = Environment::new(lookup, Home::Unknown, PlatformFolders::default());
+            notify_options(&environment).map(|options| (options.socket, options.watchdog))
         };
         let (socket, own) = (("NOTIFY_SOCKET", "/run/notify"), std::process::id().to_string());
         let watchdog = ("WATCHDOG_USEC", "30000000");
