@@ -4,9 +4,13 @@
 //! write to stdout, which carries results only. A log line that cannot be written (stderr closed, disk
 //! full) is dropped: logging never ends the program. Setting up fails only when it is done twice.
 
+mod counted;
+mod recent;
 mod shown;
 
 pub use crate::domain::shown;
+pub use counted::Counts;
+pub use recent::{RecentLine, Told, told};
 pub use shown::Chain;
 
 use crate::domain::{Clock, SystemClock};
@@ -15,10 +19,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use tracing::Subscriber;
 use tracing_subscriber::field::MakeExt;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -253,7 +257,8 @@ fn subscriber(
     };
     // Not `EnvFilter`: it also knows spans, of which there are none here, by way of a regex engine.
     let filter = targets(&directives).map_err(|source| TelemetryError::Directives { directives, source })?;
-    let filtered = tracing_subscriber::registry().with(filter);
+    let recorder = recent::Recorder { clock: Arc::clone(&sink.clock) }.with_filter(LevelFilter::WARN);
+    let registry = tracing_subscriber::registry().with(recorder);
     let layer = tracing_subscriber::fmt::layer()
         .with_ansi(options.format == LogFormat::Text && options.color.colours(sink.is_terminal))
         // Its way to say that stderr is closed is to write to stderr, which panics.
@@ -266,11 +271,13 @@ fn subscriber(
     Ok(match options.format {
         LogFormat::Text => {
             let fields = debug_fn(shown::write_field).delimited(" ");
-            Box::new(filtered.with(layer.with_timer(time).with_target(false).fmt_fields(fields)))
+            let layer = layer.with_timer(time).with_target(false).fmt_fields(fields);
+            Box::new(registry.with(layer.with_filter(filter)))
         }
-        LogFormat::Json => Box::new(filtered.with(
-            layer.json().flatten_event(true).with_current_span(false).with_span_list(false).with_timer(time),
-        )),
+        LogFormat::Json => {
+            let layer = layer.json().flatten_event(true).with_current_span(false).with_span_list(false);
+            Box::new(registry.with(layer.with_timer(time).with_filter(filter)))
+        }
     })
 }
 

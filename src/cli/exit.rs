@@ -48,11 +48,13 @@ pub enum ExitCode {
     Foreign,
     /// 14: `verify` or `restore` found on the server what it cannot mend.
     Differs,
+    /// 15: no tallyd is running, or with `status --ready` not ready.
+    NotRunning,
 }
 
 impl ExitCode {
     /// Every code.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Done,
         Self::Failure,
         Self::Usage,
@@ -68,6 +70,7 @@ impl ExitCode {
         Self::Parked,
         Self::Foreign,
         Self::Differs,
+        Self::NotRunning,
     ];
 
     /// The number that the parent process sees.
@@ -88,6 +91,7 @@ impl ExitCode {
             Self::Parked => 12,
             Self::Foreign => 13,
             Self::Differs => 14,
+            Self::NotRunning => 15,
         }
     }
 
@@ -114,6 +118,7 @@ impl ExitCode {
             Self::Parked => "`tallyd check` lists them with the server's reasons",
             Self::Foreign => "`tallyd reassign` says to whom it belongs and what can be done",
             Self::Differs => "`tallyd verify` lists the sessions; the server's own rows are never lowered",
+            Self::NotRunning => "start it with `tallyd`; `tallyd check` says what keeps it from working",
         }
     }
 }
@@ -253,7 +258,7 @@ mod tests {
     #[test]
     fn codes_are_distinct_and_in_order() {
         let numbers = ExitCode::ALL.map(ExitCode::number);
-        assert_eq!(numbers.to_vec(), (0..=14).collect::<Vec<_>>());
+        assert_eq!(numbers.to_vec(), (0..=15).collect::<Vec<_>>());
     }
 
     #[test]

@@ -85,6 +85,7 @@ mod tests {
         tallyd-scan.1
         tallyd-schema.1
         tallyd-session.1
+        tallyd-status.1
         tallyd-verify.1
         tallyd-weekly.1
         tallyd.1

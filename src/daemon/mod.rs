@@ -9,11 +9,13 @@
 
 mod backup;
 mod follow;
+mod lag;
 mod once;
 mod orders;
 mod pending;
 mod process;
 mod publishing;
+mod serving;
 mod tell;
 mod worker;
 

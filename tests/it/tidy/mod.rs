@@ -163,6 +163,19 @@ fn every_config_key_is_in_the_readme() {
 }
 
 #[test]
+fn every_metric_is_in_the_readme() {
+    let all = read(
+        "src/report/snapshots/tallyd__report__metrics__tests__every_metric_has_its_help_and_its_exact_value.snap",
+    );
+    let names: Vec<&str> =
+        all.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert!(names.len() > 30, "{names:?}");
+    let readme = read("README.md");
+    let missing: Vec<_> = names.into_iter().filter(|name| !readme.contains(&format!("`{name}`"))).collect();
+    assert_eq!(missing, [""; 0], "every metric has its row in README.md");
+}
+
+#[test]
 fn every_exit_code_is_in_the_readme() {
     none(&rules::documented_exit_codes(
         &Source::new("src/cli/exit.rs", &read("src/cli/exit.rs")),
