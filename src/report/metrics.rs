@@ -352,7 +352,7 @@ mod tests {
             damaged: 3,
             publishing: true,
             backlog: Backlog { waiting: 3, parked: 2, held: 1, oldest: Some(UnixMillis(1_788_220_800_007)) },
-            note: PublishNote { last_success: None, refusal: Some(refusal) },
+            note: PublishNote { last_success: Some(UnixMillis(1_788_220_800_006)), refusal: Some(refusal) },
             restoration: Restoration { sessions: 4, is_wanted: true },
             live: Some(live()),
         };
