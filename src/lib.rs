@@ -6,6 +6,7 @@ pub mod collect;
 pub mod config;
 pub mod daemon;
 pub mod domain;
+pub mod http;
 pub mod ledger;
 pub mod parse;
 pub mod price;

@@ -4,11 +4,17 @@
 //! write to stdout, which carries results only. A log line that cannot be written (stderr closed, disk
 //! full) is dropped: logging never ends the program. Setting up fails only when it is done twice.
 
+mod color;
+mod counted;
 mod journal;
+mod recent;
 mod shown;
 
 pub use crate::domain::shown;
+pub use color::ColorChoice;
+pub use counted::Counts;
 pub use journal::{ERROR_PREFIX, stderr_is_journal};
+pub use recent::{RecentLine, Told, told};
 pub use shown::Chain;
 
 use crate::domain::{Clock, SystemClock};
@@ -17,10 +23,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use tracing::Subscriber;
 use tracing_subscriber::field::MakeExt;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,50 +158,6 @@ impl FromStr for LogFormat {
     }
 }
 
-/// Whether output is coloured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ColorChoice {
-    /// On a terminal.
-    #[default]
-    Auto,
-    /// Everywhere.
-    Always,
-    /// Nowhere.
-    Never,
-}
-
-impl ColorChoice {
-    /// Names that are accepted.
-    pub const NAMES: [&'static str; 3] = ["auto", "always", "never"];
-
-    /// Whether to colour a stream, given whether it is a terminal.
-    pub fn colours(self, is_terminal: bool) -> bool {
-        match self {
-            Self::Auto => is_terminal,
-            Self::Always => true,
-            Self::Never => false,
-        }
-    }
-
-    /// Whether to colour what is written to stdout.
-    pub fn colours_stdout(self) -> bool {
-        self.colours(std::io::stdout().is_terminal())
-    }
-}
-
-impl FromStr for ColorChoice {
-    type Err = NotAccepted;
-
-    fn from_str(text: &str) -> Result<Self, NotAccepted> {
-        match text.to_ascii_lowercase().as_str() {
-            "auto" => Ok(Self::Auto),
-            "always" => Ok(Self::Always),
-            "never" => Ok(Self::Never),
-            _ => Err(NotAccepted { allowed: "auto, always or never" }),
-        }
-    }
-}
-
 /// What the logs look like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogOptions {
@@ -257,7 +219,8 @@ fn subscriber(
     };
     // Not `EnvFilter`: it also knows spans, of which there are none here, by way of a regex engine.
     let filter = targets(&directives).map_err(|source| TelemetryError::Directives { directives, source })?;
-    let filtered = tracing_subscriber::registry().with(filter);
+    let recorder = recent::Recorder { clock: Arc::clone(&sink.clock) }.with_filter(LevelFilter::WARN);
+    let registry = tracing_subscriber::registry().with(recorder);
     let layer = tracing_subscriber::fmt::layer()
         .with_ansi(options.format == LogFormat::Text && options.color.colours(sink.is_terminal))
         // Its way to say that stderr is closed is to write to stderr, which panics.
@@ -271,14 +234,16 @@ fn subscriber(
         LogFormat::Text => {
             let fields = debug_fn(shown::write_field).delimited(" ");
             if sink.is_journal {
-                let layer = layer.event_format(journal::Prioritized::new());
-                return Ok(Box::new(filtered.with(layer.fmt_fields(fields))));
+                let layer = layer.event_format(journal::Prioritized::new()).fmt_fields(fields);
+                return Ok(Box::new(registry.with(layer.with_filter(filter))));
             }
-            Box::new(filtered.with(layer.with_timer(time).with_target(false).fmt_fields(fields)))
+            let layer = layer.with_timer(time).with_target(false).fmt_fields(fields);
+            Box::new(registry.with(layer.with_filter(filter)))
         }
-        LogFormat::Json => Box::new(filtered.with(
-            layer.json().flatten_event(true).with_current_span(false).with_span_list(false).with_timer(time),
-        )),
+        LogFormat::Json => {
+            let layer = layer.json().flatten_event(true).with_current_span(false).with_span_list(false);
+            Box::new(registry.with(layer.with_timer(time).with_filter(filter)))
+        }
     })
 }
 

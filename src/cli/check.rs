@@ -4,6 +4,7 @@
 //! is no failure; the first thing that is wrong gives the exit code.
 
 mod damage;
+mod http;
 mod local;
 mod remote;
 mod render;
@@ -55,6 +56,7 @@ fn rows(settings: &Settings) -> Vec<Row> {
     rows.extend(local::unreadable(settings));
     rows.extend([local::ledger(settings), local::prices(settings)]);
     rows.extend(damage::row(settings));
+    rows.extend(http::row(settings));
     let (row, options) = local::publishing(settings);
     rows.push(row);
     if let Some(options) = &options {

@@ -48,13 +48,15 @@ pub enum ExitCode {
     Foreign,
     /// 14: `verify` or `restore` found on the server what it cannot mend.
     Differs,
-    /// 15: `service` finds no service manager, or it refuses, or the service does not run.
+    /// 15: no tallyd is running, or with `status --ready` not ready.
+    NotRunning,
+    /// 16: `service` finds no service manager, or it refuses, or the service does not run.
     NotServed,
 }
 
 impl ExitCode {
     /// Every code.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Done,
         Self::Failure,
         Self::Usage,
@@ -70,6 +72,7 @@ impl ExitCode {
         Self::Parked,
         Self::Foreign,
         Self::Differs,
+        Self::NotRunning,
         Self::NotServed,
     ];
 
@@ -91,7 +94,8 @@ impl ExitCode {
             Self::Parked => 12,
             Self::Foreign => 13,
             Self::Differs => 14,
-            Self::NotServed => 15,
+            Self::NotRunning => 15,
+            Self::NotServed => 16,
         }
     }
 
@@ -118,6 +122,7 @@ impl ExitCode {
             Self::Parked => "`tallyd check` lists them with the server's reasons",
             Self::Foreign => "`tallyd reassign` says to whom it belongs and what can be done",
             Self::Differs => "`tallyd verify` lists the sessions; the server's own rows are never lowered",
+            Self::NotRunning => "start it with `tallyd`; `tallyd check` says what keeps it from working",
             Self::NotServed => "`tallyd service logs` and `tallyd check` say more",
         }
     }
@@ -279,7 +284,7 @@ mod tests {
     #[test]
     fn codes_are_distinct_and_in_order() {
         let numbers = ExitCode::ALL.map(ExitCode::number);
-        assert_eq!(numbers.to_vec(), (0..=15).collect::<Vec<_>>());
+        assert_eq!(numbers.to_vec(), (0..=16).collect::<Vec<_>>());
     }
 
     #[test]

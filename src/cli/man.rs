@@ -90,6 +90,7 @@ mod tests {
         tallyd-service-uninstall.1
         tallyd-service.1
         tallyd-session.1
+        tallyd-status.1
         tallyd-verify.1
         tallyd-weekly.1
         tallyd.1

@@ -2,13 +2,10 @@
 
 use super::exit::ExitCode;
 use super::output;
-use super::publishing::daemon;
 use crate::config::Settings;
-use crate::domain::{Totals, shown};
-use crate::ledger::{LedgerReader, Outbox, quarantined};
-use crate::report::metrics::{self, Metrics};
+use crate::http::gather;
+use crate::report::metrics;
 use clap::Args;
-use std::collections::BTreeMap;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -25,33 +22,7 @@ pub struct MetricsArgs {}
 /// Prints the figures.
 pub fn run(_args: &MetricsArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     let folder = settings.state_dir()?;
-    let reader = LedgerReader::open(folder)?;
-    let outbox = Outbox::look(folder)?;
     let publishing = settings.enabled && settings.publish().is_ok_and(|options| options.is_some());
-    let known = Metrics {
-        daemon: daemon(settings)?,
-        models: by_model(&reader)?,
-        unreadable_logs: reader.unreadable_logs()?,
-        rebuilt: reader.rebuilt()?,
-        damaged: quarantined(folder).len(),
-        publishing,
-        backlog: outbox.backlog()?,
-        note: outbox.noted()?,
-        restoration: outbox.restoration()?,
-    };
-    output::print(&metrics::text(&known))?;
+    output::print(&metrics::text(&gather(folder, publishing)?))?;
     Ok(ExitCode::Done)
-}
-
-fn by_model(reader: &LedgerReader) -> anyhow::Result<BTreeMap<String, Totals>> {
-    let names: BTreeMap<_, _> = reader.models()?.into_iter().collect();
-    let mut models: BTreeMap<String, Totals> = BTreeMap::new();
-    let sums = reader.sums((None, None), |_| Some(()))?.into_iter().flat_map(|all| all.models);
-    let restored = reader.restored_cells()?.into_iter().map(|cell| (cell.model, cell.totals));
-    for (model, totals) in sums.chain(restored) {
-        let name = names.get(&model).cloned().unwrap_or_default();
-        // As it is shown: two names that look alike would be one series twice, which no scraper takes.
-        *models.entry(shown(&name)).or_default() += totals;
-    }
-    Ok(models)
 }

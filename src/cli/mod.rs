@@ -25,6 +25,7 @@ pub mod run;
 pub mod scan;
 pub mod schema;
 pub mod service;
+pub mod status;
 pub mod verify;
 
 #[cfg(test)]
@@ -53,7 +54,8 @@ Exit codes: 0 done, 1 unexpected failure, 2 usage, 3 configuration, 4 no state f
 written, 8 a price file is wrong, 9 nothing found for the id given to `explain`, 10 Supabase refuses the
 key or the user or lacks tallyd's SQL, 11 not sent in time, kept and sent later, 12 the server refuses
 some sessions, 13 the ledger belongs to another user or project, 14 `verify` or
-`restore` found a lasting difference, 15 no service manager that does what `service` asks of it.";
+`restore` found a lasting difference, 15 `status` finds no tallyd running, or not ready, 16 no service
+manager that does what `service` asks of it.";
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -85,6 +87,8 @@ pub enum Command {
     Publish(publish::PublishArgs),
     /// Say what is right and what is wrong: folders, ledger, prices, Supabase; change nothing
     Check(check::CheckArgs),
+    /// Say how the running tallyd is: what it is at, what waits, what went wrong last
+    Status(status::StatusArgs),
     /// Say to whom the ledger belongs, or give it to the configured user
     Reassign(reassign::ReassignArgs),
     /// Compare Supabase with the ledger, and send again what is missing there
@@ -150,6 +154,7 @@ impl Cli {
             Some(Command::Publish(args)) => publish::run(args, settings),
             Some(Command::Verify(args)) => verify::run(args, settings),
             Some(Command::Check(args)) => check::run(args, settings),
+            Some(Command::Status(args)) => status::run(args, settings),
             Some(Command::Reassign(args)) => reassign::run(args, settings),
             Some(Command::Restore(args)) => restore::run(args, settings),
             Some(Command::Metrics(args)) => metrics::run(args, settings),

@@ -5,7 +5,8 @@ use super::errors::Unpublished;
 use super::exit::ExitCode;
 use crate::config::Settings;
 use crate::domain::{Revision, SystemClock};
-use crate::ledger::{Holder, LedgerLock, LedgerReader, LockError, Outbox};
+use crate::http;
+use crate::ledger::{Holder, LedgerReader, Outbox};
 use crate::parse::RULES_VERSION;
 use crate::price::PriceTable;
 use crate::publish::{Fault, Obstacle, PublishOptions, Publisher};
@@ -94,11 +95,7 @@ pub(super) fn refuse_other_prices(settings: &Settings, prices: &PriceTable) -> a
 
 /// The daemon that keeps the ledger, if one does.
 pub(super) fn daemon(settings: &Settings) -> anyhow::Result<Option<Holder>> {
-    match LedgerLock::holder(settings.state_dir()?) {
-        Ok(holder) => Ok(holder.filter(Holder::is_daemon)),
-        // Whoever cannot read the lock file knows of no daemon.
-        Err(LockError::File { .. } | LockError::Held { .. }) => Ok(None),
-    }
+    Ok(http::daemon(settings.state_dir()?))
 }
 
 /// A number of sessions: `1 session`, `2,000 sessions`.

@@ -42,7 +42,7 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
         tracing::warn!(
             "counting is switched off (TOKEN_TRACKING_ENABLED or `enabled`): nothing is read, nothing is written"
         );
-        process.wait_for_end(settings.notify.clone());
+        process.wait_for_end(settings.http, settings.notify.clone())?;
         return Ok(ExitCode::Done);
     }
     let publish = settings.publish()?;
@@ -65,6 +65,7 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
         on_ready: Box::new(move |summary| greet(&at_start, summary)),
         publisher,
         backup: settings.ledger_backup,
+        http: settings.http,
         notify: settings.notify.clone(),
     };
     daemon.run(process)?;

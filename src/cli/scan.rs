@@ -84,7 +84,7 @@ pub(super) fn counted(number: u64, thing: &str) -> String {
 }
 
 /// A size in the unit that gives one to three digits before the point.
-fn bytes(size: u64) -> String {
+pub(super) fn bytes(size: u64) -> String {
     let mut unit = 1;
     let mut name = "bytes";
     for (next, next_name) in [(1_000, "kB"), (1_000_000, "MB"), (1_000_000_000, "GB")] {

@@ -29,7 +29,7 @@ Examples:
   tallyd service uninstall             stop it and take the unit away; the ledger stays
 
 Linux with systemd: the unit ~/.config/systemd/user/tallyd.service. macOS: an agent of launchd. Elsewhere, as in most
-containers, let a supervisor or the entrypoint start `tallyd run`. Exit code 15 where there is no service manager, where
+containers, let a supervisor or the entrypoint start `tallyd run`. Exit code 16 where there is no service manager, where
 it refuses, and of `status` where the service does not run.";
 
 /// Arguments of `tallyd service`.

@@ -4,7 +4,7 @@
 //! Fails with the file, the key and the value named. Paths in the file are relative to its folder.
 
 use super::publish::FilePublish;
-use super::value::{self, ZoneName};
+use super::value::{self, Listen, ZoneName};
 use super::{ConfigError, Environment, Origin};
 use crate::telemetry::{Filter, LogFormat};
 use chrono::Weekday;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 /// Every key of the file, with its table.
-pub const KEYS: [&str; 21] = [
+pub const KEYS: [&str; 23] = [
     "claude_dirs",
     "state_dir",
     "ledger_backup",
@@ -29,6 +29,8 @@ pub const KEYS: [&str; 21] = [
     "follow.poll_seconds",
     "follow.force_polling",
     "tail.max_line_bytes",
+    "http.listen",
+    "http.max_backlog_seconds",
     "publish.enabled",
     "publish.url",
     "publish.user_id",
@@ -70,6 +72,8 @@ pub(super) struct FileSettings {
     pub(super) poll_every: Option<Duration>,
     pub(super) force_polling: Option<bool>,
     pub(super) max_line_bytes: Option<usize>,
+    pub(super) listen: Option<Listen>,
+    pub(super) max_backlog: Option<Duration>,
     pub(super) publish: FilePublish,
 }
 
@@ -154,6 +158,8 @@ pub(super) fn parse(text: &str, path: &Path, environment: &Environment) -> Resul
         poll_every: reader.seconds("follow.poll_seconds")?,
         force_polling: reader.switch("follow.force_polling")?,
         max_line_bytes: reader.line_bytes("tail.max_line_bytes")?,
+        listen: reader.text("http.listen", value::LISTEN, value::listen)?,
+        max_backlog: reader.seconds("http.max_backlog_seconds")?,
         publish: FilePublish {
             enabled: reader.switch("publish.enabled")?,
             url: reader.any_text("publish.url")?,

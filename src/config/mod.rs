@@ -29,6 +29,7 @@ pub use value::weekday;
 pub use variables::set_variables;
 
 use crate::daemon::NotifyOptions;
+use crate::http::HttpOptions;
 use crate::publish::PublishOptions;
 use crate::telemetry::{ColorChoice, Filter, Level, LogFormat, LogOptions};
 use crate::watch::FollowOptions;
@@ -159,6 +160,8 @@ pub struct Settings {
     pub follow: FollowOptions,
     /// The longest line that is read, in bytes; longer ones are skipped and reported.
     pub max_line_bytes: usize,
+    /// What a running tallyd says of itself over HTTP.
+    pub http: HttpOptions,
     /// A running tallyd keeps a backup of the ledger beside it.
     pub ledger_backup: bool,
     /// The service manager that wants to be told how a running tallyd is.
@@ -224,7 +227,8 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Settings
     let by_backup = variable(environment, "TALLYD_LEDGER_BACKUP", value::SWITCH, value::switch)?;
     let by_zone = variable(environment, "TALLYD_TIMEZONE", value::TIME_ZONE, value::time_zone)?;
     let prices = folders::chosen(overrides.prices.as_deref(), "--prices", "TALLYD_PRICES", environment)?;
-    let follow = FollowOptions::default();
+    let by_listen = variable(environment, "TALLYD_LISTEN", value::LISTEN, value::listen)?;
+    let (follow, http) = (FollowOptions::default(), HttpOptions::default());
     let publish = PublishSettings::gather(environment, &file.publish, file.path.as_deref());
     Ok(Settings {
         publish,
@@ -243,6 +247,10 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Settings
             force_polling: file.force_polling.unwrap_or(follow.force_polling),
         },
         max_line_bytes: file.max_line_bytes.unwrap_or(DEFAULT_MAX_LINE_BYTES),
+        http: HttpOptions {
+            listen: by_listen.or(file.listen).map_or(http.listen, value::Listen::address),
+            max_backlog: file.max_backlog.unwrap_or(http.max_backlog),
+        },
         roots,
         state_dir: folders::state_dir(overrides, environment, &file)?,
         home: environment.home().clone(),

@@ -3,6 +3,7 @@
 
 use crate::domain::iana_zone;
 use chrono::Weekday;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// What [`switch`] accepts, in words.
@@ -61,6 +62,42 @@ pub(super) fn time_zone(text: &str) -> Option<ZoneName> {
     }
     let name = if name.eq_ignore_ascii_case("utc") { "UTC" } else { name };
     iana_zone(name).map(|(name, _)| ZoneName::Iana(name.to_owned()))
+}
+
+/// What [`listen`] accepts, in words.
+pub(super) const LISTEN: &str =
+    "an address with a port such as 127.0.0.1:9464 or [::]:9464, a port alone (of this machine), or off";
+
+/// Where the listener is asked to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listen {
+    /// Nowhere.
+    Off,
+    /// There.
+    At(SocketAddr),
+}
+
+impl Listen {
+    /// The address, where there is one.
+    pub(super) fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Off => None,
+            Self::At(address) => Some(address),
+        }
+    }
+}
+
+/// Where to listen. A name is not looked up: which of its addresses is meant, and when, nobody could say.
+pub(super) fn listen(text: &str) -> Option<Listen> {
+    let text = text.trim();
+    if text.is_empty() || text.eq_ignore_ascii_case("off") {
+        return Some(Listen::Off);
+    }
+    let address = match text.parse::<u16>() {
+        Ok(port) => SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        Err(_) => text.parse().ok()?,
+    };
+    Some(Listen::At(address))
 }
 
 /// Whole seconds from one to a day.
@@ -138,6 +175,23 @@ fn distance(from: &str, to: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_listener_has_an_address_or_is_off() {
+        for (text, address) in [
+            ("off", None),
+            (" ", None),
+            ("9464", Some("127.0.0.1:9464")),
+            ("[::]:9464", Some("[::]:9464")),
+            (" 0.0.0.0:1 ", Some("0.0.0.0:1")),
+        ] {
+            let expected = address.map(|address| address.parse().unwrap());
+            assert_eq!(listen(text).unwrap().address(), expected, "{text}");
+        }
+        for text in ["localhost:9464", "127.0.0.1", "99999", "true", ":9464"] {
+            assert_eq!(listen(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn distances() {

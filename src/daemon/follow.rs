@@ -2,32 +2,37 @@
 
 mod end;
 mod outcome;
+mod vitals;
 
 use super::DaemonError;
+use super::lag::Lag;
 use super::manager::{Notifier, NotifyOptions, Pulse};
 use super::orders::{Answer, Order, Reload, serve};
 use super::pending::Pending;
 use super::process::Process;
 use super::publishing::Publishing;
+use super::serving::Serving;
 use super::tell;
 use super::worker::{Work, Worker};
 use crate::collect::{CollectError, Collector, PassSummary, TablePricing};
+use crate::http::HttpOptions;
 use crate::ledger::LedgerError;
 use crate::publish::{Order as PublishOrder, Publisher};
 use crate::watch::{FollowOptions, Hint};
 use futures_util::StreamExt;
-use signal_hook::consts::SIGHUP;
+use signal_hook::consts::{SIGHUP, SIGUSR1};
 use signal_hook_tokio::Signals;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::sleep_until;
+use vitals::{Seen, asked};
 
 /// A moment on the clock that only moves forward, for pauses.
-type Moment = tokio::time::Instant;
+pub(super) type Moment = tokio::time::Instant;
 
 /// The moment after a pause.
 fn after(pause: Duration) -> Moment {
@@ -52,6 +57,8 @@ pub struct Daemon {
     pub publisher: Option<Publisher>,
     /// A backup of the ledger is kept beside it.
     pub backup: bool,
+    /// What it says of itself over HTTP.
+    pub http: HttpOptions,
     /// The service manager that wants to know how it is.
     pub notify: Option<NotifyOptions>,
 }
@@ -60,11 +67,13 @@ impl Daemon {
     /// Follows the logs until SIGTERM or SIGINT.
     pub fn run(self, process: Process) -> Result<(), DaemonError> {
         let Process { runtime, signals } = process;
-        let Self { collector, follow, reload, on_ready, publisher, backup, notify } = self;
+        let Self { collector, follow, reload, on_ready, publisher, backup, http, notify } = self;
         let pulse = Arc::new(Pulse::default());
         let notify = Notifier::new(notify, Arc::clone(&pulse), publisher.is_some());
         let stop = collector.stop_switch();
         let ledger = collector.ledger().path().to_owned();
+        let folder = ledger.parent().map(Path::to_owned);
+        let serving = Serving::start(http, folder, publisher.as_ref().map(Publisher::requests))?;
         let (hint_sender, hints) = unbounded_channel();
         let (order_sender, orders) = std_mpsc::channel();
         let (answer_sender, answers) = unbounded_channel();
@@ -96,15 +105,20 @@ impl Daemon {
             publishing: None,
             damage: None,
             damages: unbounded_channel(),
+            mending: false,
+            lag: Lag::default(),
+            seen: Seen::default(),
+            serving,
             notify,
         };
         let result = runtime.block_on(state.turn(signals, hints, answers, &reload));
         // Everything is in the ledger by now: what is left to send is what it says.
         let published = state.publishing.take().map_or(Ok(()), Publishing::end);
+        let served = state.serving.take().map_or(Ok(()), Serving::end);
         // No more orders: the worker ends after the one it is at.
         drop(state);
         thread.join().map_err(|_| DaemonError::WorkerGone)?;
-        result.and(published)
+        result.and(published).and(served)
     }
 }
 
@@ -141,6 +155,13 @@ struct Loop {
     damage: Option<LedgerError>,
     /// Damage that the publisher has met.
     damages: (UnboundedSender<String>, UnboundedReceiver<String>),
+    /// The ledger is being made anew.
+    mending: bool,
+    /// What is known to be written and not counted.
+    lag: Lag,
+    /// What the last pass has said of the folders.
+    seen: Seen,
+    serving: Option<Serving>,
     notify: Notifier,
 }
 
@@ -152,7 +173,7 @@ impl Loop {
         mut answers: UnboundedReceiver<Answer>,
         reload: &Reload,
     ) -> Result<(), DaemonError> {
-        self.pending.add(Hint::Everything);
+        self.hinted(Hint::Everything);
         self.notify.begin(after(Duration::ZERO));
         loop {
             self.dispatch()?;
@@ -161,6 +182,7 @@ impl Loop {
                 biased;
                 signal = signals.next() => match signal {
                     Some(SIGHUP) => self.reload(reload)?,
+                    Some(SIGUSR1) => self.log_status(),
                     Some(signal) => return self.end(signal, answers).await,
                     None => return Ok(()),
                 },
@@ -168,15 +190,16 @@ impl Loop {
                     self.damage.get_or_insert(LedgerError::Damaged { path: self.ledger.clone(), what });
                 }
                 answer = answers.recv() => self.answered(answer.ok_or(DaemonError::WorkerGone)?)?,
+                () = sleep_until(self.notify.next(after(Duration::ZERO))) => self.notify.beat(after(Duration::ZERO)),
+                Some(asked) = asked(&mut self.serving) => drop(asked.send(self.vitals())),
                 () = sleep_until(self.next_pass), if is_resting => {}
                 Some(hint) = hints.recv(), if !is_resting => {
-                    self.pending.add(hint);
+                    self.hinted(hint);
                     while let Ok(hint) = hints.try_recv() {
-                        self.pending.add(hint);
+                        self.hinted(hint);
                     }
                 }
                 () = sleep_until(self.next_walk), if !self.busy => self.pending.add(Hint::Everything),
-                () = sleep_until(self.notify.next(after(Duration::ZERO))) => self.notify.beat(after(Duration::ZERO)),
             }
         }
     }
@@ -194,7 +217,7 @@ impl Loop {
             // Nobody meets the former ledger any more, and what was met of it is being mended.
             while self.damages.1.try_recv().is_ok() {}
             self.orders.send(Order::Mend(found)).map_err(|_| DaemonError::WorkerGone)?;
-            self.busy = true;
+            (self.busy, self.mending) = (true, true);
             return Ok(());
         }
         if let Some(work) = self.pending.take() {
@@ -202,6 +225,7 @@ impl Loop {
                 self.next_walk = after(self.interval);
             }
             self.begun = after(Duration::ZERO);
+            self.lag.taken();
             self.orders.send(Order::Work(work)).map_err(|_| DaemonError::WorkerGone)?;
             self.busy = true;
         }
@@ -237,14 +261,14 @@ impl Loop {
                 self.damage = self.damage.take().or(Some(error).filter(LedgerError::is_damaged));
             }
             Answer::Mended(Ok(rebuilt)) => {
-                self.busy = false;
+                (self.busy, self.mending) = (false, false);
                 // What was found meanwhile, by a reload that came first, was found of the former ledger.
                 self.damage = None;
                 tell::rebuilt(&rebuilt);
                 self.pending.add(Hint::Everything);
             }
             Answer::Mended(Err((CollectError::Ledger(error), found))) => {
-                self.busy = false;
+                (self.busy, self.mending) = (false, false);
                 if !error.is_transient() {
                     return Err(error.into());
                 }
@@ -253,6 +277,12 @@ impl Loop {
             }
         }
         Ok(())
+    }
+
+    /// Something is said to have changed.
+    fn hinted(&mut self, hint: Hint) {
+        self.pending.add(hint);
+        self.lag.hinted(|| after(Duration::ZERO));
     }
 
     fn reload(&mut self, reload: &Reload) -> Result<(), DaemonError> {

@@ -10,12 +10,14 @@
 mod backup;
 mod flood;
 mod follow;
+mod lag;
 mod manager;
 mod once;
 mod orders;
 mod pending;
 mod process;
 mod publishing;
+mod serving;
 mod tell;
 mod worker;
 

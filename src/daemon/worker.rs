@@ -1,5 +1,8 @@
 //! The thread that owns the pipeline and the watches.
 
+#[cfg(test)]
+mod tests;
+
 use super::backup::Backups;
 use super::manager::Pulse;
 use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, TablePricing};
@@ -32,6 +35,10 @@ pub(super) struct Outcome {
     pub(super) watching: bool,
     /// The system refuses file events that it is asked for.
     pub(super) refused: bool,
+    /// Folders that are watched.
+    pub(super) folders: usize,
+    /// It was a look at everything.
+    pub(super) was_everything: bool,
 }
 
 /// The pipeline and its watches.
@@ -102,7 +109,9 @@ impl Worker {
             refused,
         );
         problems.retain(|problem| self.is_news(problem));
-        Outcome { result, problems, watching: self.watcher.is_complete() && !self.has_links, refused }
+        let watching = self.watcher.is_complete() && !self.has_links;
+        let (folders, was_everything) = (self.watcher.watched(), *work == Work::Everything);
+        Outcome { result, problems, watching, refused, folders, was_everything }
     }
 
     /// True where nobody was told of it yet. The watcher itself says what it has to say once.
@@ -283,6 +292,3 @@ fn nearest_folder(folder: &Path) -> Option<(&Path, std::fs::Metadata)> {
         Some((folder, metadata))
     })
 }
-
-#[cfg(test)]
-mod tests;

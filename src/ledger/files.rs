@@ -7,6 +7,7 @@ use super::row::count;
 use super::{Ledger, LedgerError, LedgerReader, meta};
 use crate::domain::{Cursor, FileStat};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,39 @@ use std::path::{Path, PathBuf};
 const STAT: &str = "device, inode, size, modified_ns";
 const COLUMNS: &str = "device, inode, size, modified_ns, offset, head, tail, path, id";
 
+/// How much was read of how many logs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogFigures {
+    /// Logs that were ever read, those that are gone included.
+    pub files: u64,
+    /// Bytes of them that are counted.
+    pub read_bytes: u64,
+    /// Bytes that they had beyond that when they were last read: lines without their end.
+    pub unread_bytes: u64,
+}
+
 impl LedgerReader {
+    /// How much was read of how many logs.
+    pub fn log_figures(&self) -> Result<LogFigures, LedgerError> {
+        let sums =
+            "SELECT count(*), coalesce(sum(offset), 0), coalesce(sum(max(size - offset, 0)), 0) FROM file";
+        let figures = self.connection.query_row(sums, [], |row| {
+            Ok(LogFigures {
+                files: count(row.get(0)?),
+                read_bytes: count(row.get(1)?),
+                unread_bytes: count(row.get(2)?),
+            })
+        })?;
+        Ok(figures)
+    }
+
+    /// Lines that were not as they should be, by what was wrong with them.
+    pub fn faults(&self) -> Result<BTreeMap<String, u64>, LedgerError> {
+        let mut statement = self.connection.prepare("SELECT kind, count(*) FROM fault GROUP BY kind")?;
+        let faults = statement.query_map([], |row| Ok((row.get(0)?, count(row.get(1)?))))?;
+        Ok(faults.collect::<Result<_, _>>()?)
+    }
+
     /// Where reading goes on, for every file that was ever read.
     pub fn cursors(&self) -> Result<Vec<(PathBuf, Cursor)>, LedgerError> {
         read_cursors(&self.connection)

@@ -36,10 +36,11 @@ mod write;
 
 pub use backup::{Backup, BackupStop};
 pub use days::Span;
+pub use files::LogFigures;
 pub use ingest::{Change, IngestSummary};
 pub use lock::{Activity, Holder, LedgerLock, LockError};
 pub use losses::Losses;
-pub use open::Ledger;
+pub use open::{Ledger, file_bytes};
 pub use outbox::{
     Acknowledged, Adopted, Backlog, Begun, Found, NotedRefusal, Offer, Offered, Outbox, Parked, PublishNote,
     Reassign, Restorable, Restoration, Waiting,

@@ -317,6 +317,13 @@ pub(super) fn check_same(path: &Path, opened: Option<(u64, u64)>) -> Result<(), 
     if file_identity(path) == opened { Ok(()) } else { Err(LedgerError::Gone { path: path.to_owned() }) }
 }
 
+/// Bytes of the ledger in `folder` on disk, with its write-ahead log and without its backup.
+pub fn file_bytes(folder: &Path) -> u64 {
+    let path = folder.join(super::LEDGER_FILE);
+    let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    bytes(&path).saturating_add(bytes(&with(&path, COMPANIONS[0])))
+}
+
 /// Device and inode of a file; `None` where there is none.
 pub(super) fn file_identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))

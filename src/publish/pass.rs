@@ -15,6 +15,7 @@ use super::{Body, Fault, ItemAnswer, Refusal, Remote};
 use crate::domain::{SessionKey, UnixMillis};
 use crate::ledger::{Acknowledged, Begun, Offered, Parked, Waiting};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -124,7 +125,7 @@ impl Publisher {
     /// The connection; made anew where it could not be made before.
     pub(super) fn remote(&mut self) -> Result<&Remote, Obstacle> {
         if self.remote.is_none() {
-            let made = Remote::new(&self.options);
+            let made = Remote::counting(&self.options, Arc::clone(&self.requests));
             self.remote = Some(made.map_err(|error| Fault::NoClient { message: error.reason })?);
         }
         Ok(self.remote.as_ref().expect("it was made above"))

@@ -9,12 +9,13 @@ use super::fault::{Fault, told};
 use super::wire::{self, Body, CellRow, DAILY_COLUMNS, DayRow, Lenient, SessionRow, Stored, TOTALS_COLUMNS};
 use super::{PublishOptions, url};
 use crate::domain::{Destination, Totals};
-use crate::telemetry::Chain;
+use crate::telemetry::{Chain, Counts};
 use chrono::NaiveDate;
 use postgrest::{Builder, Postgrest, RetryPolicy};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -48,12 +49,19 @@ pub struct Remote {
     destination: Destination,
     /// Texts that must not be shown.
     key: super::KeyChoice,
+    /// What came of its requests.
+    requests: Arc<Counts>,
 }
 
 impl Remote {
     /// Prepares to speak to the project; sends nothing. Fails where the machine has no certificates to tell
     /// servers by.
     pub fn new(options: &PublishOptions) -> Result<Self, PublishError> {
+        Self::counting(options, Arc::default())
+    }
+
+    /// The same; what comes of each request is counted in `requests`.
+    pub fn counting(options: &PublishOptions, requests: Arc<Counts>) -> Result<Self, PublishError> {
         let project = &options.destination.project;
         let failed = |reason: &dyn std::error::Error| PublishError {
             project: project.clone(),
@@ -67,7 +75,7 @@ impl Remote {
                 None => Ok(rest),
             });
         let rest = rest.map_err(|error| failed(&error))?.with_retry_policy(RetryPolicy::none());
-        Ok(Self { rest, destination: options.destination.clone(), key: options.key.clone() })
+        Ok(Self { rest, destination: options.destination.clone(), key: options.key.clone(), requests })
     }
 
     /// Asks whether the project is ready for this user. Where its SQL is not there, asks again for a moment:
@@ -177,9 +185,19 @@ impl Remote {
 
     /// Sends a request and reads the answer to its end, within the time that the client has for both.
     async fn exchange(&self, request: Builder) -> Result<Answer, Refusal> {
+        let answer = self.answer(request).await;
+        match &answer {
+            Ok(answer) => self.requests.add(&answer.status.to_string()),
+            Err((what, _)) => self.requests.add(what),
+        }
+        answer.map_err(|(_, refusal)| refusal)
+    }
+
+    /// The answer, or a word for what happened instead of one.
+    async fn answer(&self, request: Builder) -> Result<Answer, (&'static str, Refusal)> {
         let response = request.execute().await.map_err(|error| match error {
             postgrest::Error::Request(error) => self.cut(error),
-            other => self.transient(Chain(&other).to_string(), false),
+            other => ("unsent", self.transient(Chain(&other).to_string(), false)),
         })?;
         let header =
             |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -193,23 +211,28 @@ impl Remote {
         Ok(answer)
     }
 
-    async fn read(&self, mut response: Response) -> Result<Vec<u8>, Refusal> {
+    async fn read(&self, mut response: Response) -> Result<Vec<u8>, (&'static str, Refusal)> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.cut(error))? {
             body.extend_from_slice(&chunk);
             if body.len() > ANSWER_LIMIT {
-                return Err(
-                    self.transient("the answer is longer than any of the project's".to_owned(), false)
-                );
+                let refusal =
+                    self.transient("the answer is longer than any of the project's".to_owned(), false);
+                return Err(("too_long", refusal));
             }
         }
         Ok(self.without_keys(body))
     }
 
     /// Nothing came back, or only a part. A call that took too long may go through in smaller parts.
-    fn cut(&self, error: reqwest::Error) -> Refusal {
+    fn cut(&self, error: reqwest::Error) -> (&'static str, Refusal) {
         let shrink = error.is_timeout() && !error.is_connect();
-        self.transient(Chain(&error.without_url()).to_string(), shrink)
+        let what = match (error.is_timeout(), error.is_connect()) {
+            (true, _) => "timeout",
+            (false, true) => "no_connection",
+            (false, false) => "cut",
+        };
+        (what, self.transient(Chain(&error.without_url()).to_string(), shrink))
     }
 
     fn transient(&self, what: String, shrink: bool) -> Refusal {

@@ -13,6 +13,8 @@ use super::voice::Voice;
 use super::{Fault, PublishOptions, Remote};
 use crate::domain::{Clock, Revision};
 use crate::ledger::{LedgerError, Outbox};
+use crate::telemetry::Counts;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::pin;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -68,6 +70,8 @@ pub struct Publisher {
     pub(super) prices: String,
     pub(super) clock: Box<dyn Clock>,
     pub(super) remote: Option<Remote>,
+    /// What came of its requests.
+    pub(super) requests: Arc<Counts>,
     /// The ledger knows by which rules values are sent.
     pub(super) is_begun: bool,
     /// The project was asked and is ready.
@@ -130,6 +134,7 @@ impl Publisher {
             prices,
             clock,
             remote: None,
+            requests: Arc::default(),
             is_begun: false,
             is_checked: false,
             pace: Pace::new(),
@@ -142,6 +147,11 @@ impl Publisher {
             blocked: None,
             on_damage: None,
         }
+    }
+
+    /// What has come of its requests so far, by HTTP status or by what happened instead of an answer.
+    pub fn requests(&self) -> Arc<Counts> {
+        Arc::clone(&self.requests)
     }
 
     /// Takes the ledger that is in place now, and forgets what it knows of the former one.

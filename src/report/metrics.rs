@@ -4,9 +4,10 @@
 //! never a label: their number has no bound. Costs are written with every digit, not as binary fractions.
 
 use crate::domain::{Totals, UnixMillis, shown};
-use crate::ledger::{Activity, Backlog, Holder, PublishNote, RebuildNote, Restoration};
+use crate::ledger::{Activity, Backlog, Holder, LogFigures, PublishNote, RebuildNote, Restoration};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// What is known at one moment.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +18,12 @@ pub struct Metrics {
     pub daemon: Option<Holder>,
     /// Session logs that could not be read when they were last looked at.
     pub unreadable_logs: u64,
+    /// How much was read of how many logs.
+    pub logs: LogFigures,
+    /// Lines that were not as they should be, by what was wrong with them.
+    pub faults: BTreeMap<String, u64>,
+    /// The ledger's bytes on disk, where there is one.
+    pub ledger_bytes: Option<u64>,
     /// When and how often the ledger was made anew.
     pub rebuilt: Option<RebuildNote>,
     /// Damaged ledgers that lie beside it.
@@ -29,6 +36,29 @@ pub struct Metrics {
     pub note: PublishNote,
     /// What was read back from the server.
     pub restoration: Restoration,
+    /// What a running daemon knows of itself; `None` where it was not asked.
+    pub live: Option<Live>,
+}
+
+/// What a running daemon knows of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// When it was started.
+    pub started: UnixMillis,
+    /// It follows, can write, and nothing has waited for too long.
+    pub is_ready: bool,
+    /// The ledger could be read for what stands here.
+    pub is_readable: bool,
+    /// For how long something is known to be written that is not counted yet.
+    pub lag: Duration,
+    /// Folders that the system tells of changes in.
+    pub folders: usize,
+    /// Requests to the server, by what came of them.
+    pub requests: BTreeMap<String, u64>,
+    /// Warnings in its log.
+    pub warnings: u64,
+    /// Errors in its log.
+    pub errors: u64,
 }
 
 /// Kind of a metric.
@@ -44,12 +74,15 @@ pub fn text(metrics: &Metrics) -> String {
     page.head("tallyd_build_info", GAUGE, "1, with the version of tallyd.");
     page.line("tallyd_build_info", &[("version", env!("CARGO_PKG_VERSION"))], "1");
     daemon(&mut page, metrics.daemon.as_ref());
+    if let Some(live) = &metrics.live {
+        self::live(&mut page, live);
+        if !live.is_readable {
+            // What stands in the ledger is unknown, not nothing.
+            return page.0;
+        }
+    }
     usage(&mut page, &metrics.models);
-    page.one(
-        "tallyd_unreadable_logs",
-        "Session logs that could not be read when they were last looked at.",
-        &metrics.unreadable_logs.to_string(),
-    );
+    logs(&mut page, metrics);
     ledger(&mut page, metrics);
     publishing(&mut page, metrics);
     restoration(&mut page, metrics.restoration);
@@ -69,6 +102,55 @@ fn daemon(page: &mut Page, holder: Option<&Holder>) {
         "1 while the system refuses the daemon file events: it looks at all folders every few seconds.",
         is(|holder| holder.no_events),
     );
+}
+
+fn live(page: &mut Page, live: &Live) {
+    page.one("tallyd_ready", "1 where /readyz says so.", flag(live.is_ready));
+    page.one("tallyd_ledger_readable", "1 where the ledger can be read.", flag(live.is_readable));
+    page.one("tallyd_start_timestamp_seconds", "When the daemon was started.", &seconds(live.started));
+    let help = "For how long something is known to be written that is not counted yet; 0 where nothing is.";
+    page.one("tallyd_tail_lag_seconds", help, &length(live.lag));
+    let help = "Folders that the system tells the daemon of changes in.";
+    page.one("tallyd_watched_folders", help, &live.folders.to_string());
+    let name = "tallyd_log_lines_total";
+    page.head(name, COUNTER, "Warnings and errors in the daemon's own log, by level.");
+    for (level, lines) in [("warn", live.warnings), ("error", live.errors)] {
+        page.line(name, &[("level", level)], &lines.to_string());
+    }
+    let name = "tallyd_publish_requests_total";
+    page.head(
+        name,
+        COUNTER,
+        "Requests to the server, by HTTP status or by what happened instead of an answer.",
+    );
+    for (code, requests) in &live.requests {
+        page.line(name, &[("code", code)], &requests.to_string());
+    }
+}
+
+fn logs(page: &mut Page, metrics: &Metrics) {
+    let help = "Session logs that were ever read, those that are gone included.";
+    page.one("tallyd_logs", help, &metrics.logs.files.to_string());
+    for (name, help, bytes) in [
+        ("tallyd_log_read_bytes", "Bytes of session logs that are counted.", metrics.logs.read_bytes),
+        (
+            "tallyd_log_unread_bytes",
+            "Bytes behind, when the logs were last read: lines without their end.",
+            metrics.logs.unread_bytes,
+        ),
+    ] {
+        page.one(name, help, &bytes.to_string());
+    }
+    page.one(
+        "tallyd_unreadable_logs",
+        "Session logs that could not be read when they were last looked at.",
+        &metrics.unreadable_logs.to_string(),
+    );
+    let name = "tallyd_parse_errors_total";
+    page.head(name, COUNTER, "Lines that were not as they should be, by kind.");
+    for (kind, lines) in &metrics.faults {
+        page.line(name, &[("kind", kind)], &lines.to_string());
+    }
 }
 
 fn flag(set: bool) -> &'static str {
@@ -111,6 +193,10 @@ fn usage(page: &mut Page, models: &BTreeMap<String, Totals>) {
 }
 
 fn ledger(page: &mut Page, metrics: &Metrics) {
+    if let Some(bytes) = metrics.ledger_bytes {
+        let help = "Bytes of the ledger on disk, with its write-ahead log, without its backup.";
+        page.one("tallyd_ledger_bytes", help, &bytes.to_string());
+    }
     let rebuilt = metrics.rebuilt.as_ref();
     page.head("tallyd_ledger_rebuilds_total", COUNTER, "How often the ledger was damaged and made anew.");
     let count = rebuilt.map_or(0, |rebuilt| rebuilt.count);
@@ -168,6 +254,11 @@ fn seconds(time: UnixMillis) -> String {
     format!("{}.{:03}", time.0.div_euclid(1000), time.0.rem_euclid(1000))
 }
 
+/// The same of a length of time.
+fn length(time: Duration) -> String {
+    format!("{}.{:03}", time.as_secs(), time.subsec_millis())
+}
+
 /// The text as it grows.
 #[derive(Default)]
 struct Page(String);
@@ -205,6 +296,29 @@ mod tests {
     use crate::domain::{TokenCounts, Usd};
     use crate::ledger::{NotedRefusal, RebuiltFrom};
 
+    fn live() -> Live {
+        Live {
+            started: UnixMillis(1_788_220_800_008),
+            is_ready: false,
+            is_readable: true,
+            lag: Duration::from_millis(2_500),
+            folders: 16,
+            requests: BTreeMap::from([("200".to_owned(), 17), ("timeout".to_owned(), 18)]),
+            warnings: 19,
+            errors: 20,
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_absent_and_not_zero() {
+        let live = Live { is_readable: false, ..live() };
+        let text = text(&Metrics { live: Some(live), ..Metrics::default() });
+        assert!(text.contains("tallyd_ledger_readable 0"));
+        for name in ["tallyd_logs ", "tallyd_publish_waiting_sessions", "tallyd_unreadable_logs"] {
+            assert!(!text.contains(name), "{name}");
+        }
+    }
+
     #[test]
     fn every_metric_has_its_help_and_its_exact_value() {
         let totals = Totals {
@@ -226,6 +340,9 @@ mod tests {
             daemon: Some(Holder { activity: Some(Activity::Failing), no_events: true, ..Holder::default() }),
             models: BTreeMap::from([("a \"model\"\n".to_owned(), totals)]),
             unreadable_logs: 4,
+            logs: LogFigures { files: 11, read_bytes: 12, unread_bytes: 13 },
+            faults: BTreeMap::from([("torn".to_owned(), 14)]),
+            ledger_bytes: Some(15),
             rebuilt: Some(RebuildNote {
                 at: UnixMillis(1_788_220_800_000),
                 from: RebuiltFrom::Backup,
@@ -235,8 +352,9 @@ mod tests {
             damaged: 3,
             publishing: true,
             backlog: Backlog { waiting: 3, parked: 2, held: 1, oldest: Some(UnixMillis(1_788_220_800_007)) },
-            note: PublishNote { last_success: None, refusal: Some(refusal) },
+            note: PublishNote { last_success: Some(UnixMillis(1_788_220_800_006)), refusal: Some(refusal) },
             restoration: Restoration { sessions: 4, is_wanted: true },
+            live: Some(live()),
         };
         insta::assert_snapshot!(text(&metrics));
         assert!(!text(&Metrics::default()).contains("refused{"));

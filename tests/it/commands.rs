@@ -7,7 +7,7 @@ use pretty_assertions::assert_eq;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "run",
     "scan",
     "daily",
@@ -29,6 +29,7 @@ const COMMANDS: [&str; 21] = [
     "man",
     "metrics",
     "service",
+    "status",
 ];
 
 /// An explanation of the case in `fixtures/edge` whose reply has several lines.

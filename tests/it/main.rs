@@ -18,6 +18,8 @@ mod fixtures;
 mod follow;
 #[cfg(test)]
 mod fuzz_corpus;
+#[cfg(test)]
+mod health;
 mod hostile;
 #[cfg(test)]
 mod kill;

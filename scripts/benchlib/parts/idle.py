@@ -12,6 +12,7 @@ STACK = ROOT / "scripts" / "supabase-stack"
 NAME = "bench-idle"
 SETTLE = 5
 PUBLISHED = 120
+EVERYTHING = "200 folders, 600 files, publishing and listening"
 
 
 def supabase():
@@ -35,6 +36,12 @@ def everything_sent(state):
     note("note: not everything was published before the time of idling began")
 
 
+def asked(state):
+    """Has the listener answer once: what that takes is not given back."""
+    status = [programs.tallyd(), "status", "--json", "--state-dir", state]
+    subprocess.run(list(map(str, status)), stdout=subprocess.DEVNULL, check=True)
+
+
 def start(name, logs, **variables):
     state = BENCH / f"state-idle-{name}"
     shutil.rmtree(state, ignore_errors=True)
@@ -51,7 +58,7 @@ def daemons(options, project):
         gigabyte = trees.generated(options.bytes, options.seed)
         started[f"after a first scan of {options.bytes}"] = start("scanned", gigabyte)
     if project:
-        started["200 folders, 600 files, publishing"] = start("publishing", small, **project)
+        started[EVERYTHING] = start("publishing", small, TALLYD_LISTEN="127.0.0.1:0", **project)
     return started
 
 
@@ -68,8 +75,9 @@ def measure(options):
     try:
         started = daemons(options, project)
         for name, (_, state) in started.items():
-            if "publishing" in name:
+            if name == EVERYTHING:
                 everything_sent(state)
+                asked(state)
         time.sleep(SETTLE)
         used = watch(started, options.seconds)
     finally:
@@ -98,9 +106,9 @@ def tell(results, used, options):
         results.figure(key, value)
     if "2,000 folders, 20,000 files" in found:
         results.figure("idle.rss_20000", found["2,000 folders, 20,000 files"][0])
-    publishing = found.get("200 folders, 600 files, publishing")
+    publishing = found.get(EVERYTHING)
     results.figure("idle.rss_publishing", publishing and publishing[0],
-                   "publishing only: there is no metrics listener and no dashboard yet" if publishing else
+                   "publishing and listening: there is no dashboard yet" if publishing else
                    "no Supabase stack could be started")
     results.figure("idle.wakes_publishing", publishing and publishing[2])
     results.note("A wake-up is a voluntary switch of any of the process's threads; CPU is the scheduler's account of "

@@ -27,6 +27,7 @@ const POLLING_RATIO: u32 = 10;
 
 impl Loop {
     pub(super) fn worked(&mut self, outcome: Outcome) -> Result<(), DaemonError> {
+        self.note(&outcome);
         for problem in &outcome.problems {
             tracing::warn!(error = %Chain(problem), "folder");
         }
@@ -68,6 +69,9 @@ impl Loop {
             self.next_pass = after(BURST_PAUSE);
         }
         let is_whole = summary.unfinished.is_empty();
+        if is_whole {
+            self.lag.counted();
+        }
         // What is left of long files comes with what was written to others meanwhile.
         std::mem::take(&mut summary.unfinished)
             .into_iter()

@@ -1,4 +1,4 @@
-//! What the worker watches and reads, folder by folder.
+//! The worker over folders that come, go and are moved.
 
 use super::*;
 use crate::ledger::{Ledger, LedgerLock};

@@ -7,6 +7,7 @@ use super::faults::{Fault, in_turn};
 use super::gateway::Gateway;
 use super::http::Response;
 use super::{Database, Stack};
+use crate::health::{answering, get, metric, status};
 use crate::logs::Tree;
 use crate::process::{Daemon, Sandbox, eventually, reply, succeed};
 use pretty_assertions::assert_eq;
@@ -75,6 +76,42 @@ fn metrics_tell_what_waits_and_when_something_last_arrived() {
     for sum in scene.tree.truth().account().models.values() {
         assert!(after.contains(&format!("}} {}\n", sum.tokens[1])), "output tokens of a model: {after}");
     }
+}
+
+#[test]
+fn a_daemon_tells_what_came_of_its_requests_and_that_it_is_refused() {
+    let scene = Scene::set(67);
+    let url = scene.gateway.url();
+    let refused = Response::new(502, "text/plain", "bad gateway");
+    scene.gateway.plan(in_turn([Fault::Instead(refused)]));
+    let (mut daemon, address) = answering(&mut publisher(&scene.sandbox, "run", &url, &scene.user));
+    daemon.wait_for("following");
+    eventually("all is published", || {
+        server_account(&scene.database, &scene.user) == scene.tree.truth().account()
+    });
+    eventually("it is ready", || get(&address, "/readyz").1.contains("publishing: ok: 0 waiting"));
+    let metrics = get(&address, "/metrics").1;
+    assert_eq!(metric(&metrics, "tallyd_publish_requests_total{code=\"502\"}"), "1");
+    let answered = metric(&metrics, "tallyd_publish_requests_total{code=\"200\"}");
+    assert!(
+        answered.parse::<usize>().is_ok_and(|count| count + 1 >= scene.gateway.seen().len()),
+        "{metrics}"
+    );
+    daemon.stop();
+    // An id that no user has: what the prototype never noticed.
+    let nobody = "00000000-0000-4000-8000-000000000000";
+    let other = Sandbox::new();
+    scene.tree.write(&other.projects());
+    let (mut daemon, address) = answering(&mut publisher(&other, "run", &url, nobody));
+    daemon.wait_for("following");
+    eventually("it is refused", || {
+        get(&address, "/readyz").1.contains("publishing: not ok: refused (unknown_user)")
+    });
+    assert_eq!((get(&address, "/readyz").0, get(&address, "/healthz").0), (503, 200));
+    assert!(get(&address, "/metrics").1.contains("tallyd_publish_refused{kind=\"unknown_user\"} 1"));
+    let told = status(&other);
+    assert!(told["published"]["refusalHelp"].as_str().is_some_and(|help| help.contains("USER_ID")), "{told}");
+    daemon.stop();
 }
 
 /// PostgREST notices a migration a moment after it was applied; a deploy script asks at once.

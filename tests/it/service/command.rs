@@ -212,13 +212,13 @@ fn no_key_reaches_a_program_that_is_started() {
 fn without_a_service_manager_it_says_what_to_do_instead() {
     let machine = Machine::without_systemd();
     for action in ["install", "status"] {
-        let told = fail(&mut machine.service(&[action]), 15);
+        let told = fail(&mut machine.service(&[action]), 16);
         assert!(told.contains("no `systemctl`") && told.contains("`tallyd run`"), "{told}");
     }
     assert!(!machine.unit().exists(), "nothing is written where nobody reads it");
     let machine = Machine::new("no");
     machine.fake("systemctl", "echo 'Failed to connect to bus: No medium found' >&2; exit 1\n");
-    let told = fail(&mut machine.service(&["install"]), 15);
+    let told = fail(&mut machine.service(&["install"]), 16);
     assert!(told.contains("Failed to connect to bus: No medium found"), "{told}");
     assert!(!machine.unit().exists());
 }
@@ -227,7 +227,7 @@ fn without_a_service_manager_it_says_what_to_do_instead() {
 fn what_systemd_refuses_is_told_and_nothing_further_is_done() {
     let machine = Machine::new("no");
     fs::write(machine.sandbox.path("home/refuse-enable"), "").expect("a file can be written");
-    let told = fail(&mut machine.service(&["install"]), 15);
+    let told = fail(&mut machine.service(&["install"]), 16);
     assert!(told.contains("`systemctl --user enable --now tallyd.service` has failed"), "{told}");
     assert!(!machine.asked().iter().any(|line| line.starts_with("loginctl")));
     succeed(&mut machine.service(&["uninstall"]));
@@ -252,7 +252,7 @@ fn status_and_logs_are_those_of_the_service_manager() {
     assert_eq!(machine.asked(), [PROBE, "systemctl --user status --no-pager tallyd.service"]);
     fs::write(machine.sandbox.path("home/refuse-status"), "").expect("a file can be written");
     let output = machine.service(&["status"]).output().expect("tallyd runs");
-    assert_eq!(output.status.code(), Some(15), "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(16), "{}", text(&output.stderr));
     machine.asked();
     let told = succeed(&mut machine.service(&["logs", "-f", "-n", "20"]));
     assert_eq!(told, "the journal\n");

@@ -172,6 +172,19 @@ fn every_config_key_is_in_the_readme() {
 }
 
 #[test]
+fn every_metric_is_in_the_readme() {
+    let all = read(
+        "src/report/snapshots/tallyd__report__metrics__tests__every_metric_has_its_help_and_its_exact_value.snap",
+    );
+    let names: Vec<&str> =
+        all.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert!(names.len() > 30, "{names:?}");
+    let readme = read("README.md");
+    let missing: Vec<_> = names.into_iter().filter(|name| !readme.contains(&format!("`{name}`"))).collect();
+    assert_eq!(missing, [""; 0], "every metric has its row in README.md");
+}
+
+#[test]
 fn every_exit_code_is_in_the_readme() {
     none(&rules::documented_exit_codes(
         &Source::new("src/cli/exit.rs", &read("src/cli/exit.rs")),
@@ -191,4 +204,21 @@ fn every_test_that_the_table_of_faults_names_is_there() {
     let missing = |table: &str| rules::named_tests(table, std::slice::from_ref(&source)).len();
     assert_eq!(missing("`follow::a_b`, `follow::`, `scripts/soak`"), 0);
     assert_eq!(missing("`follow::a`, `follow::a_b`, `kill::a_b`"), 2);
+}
+
+#[test]
+fn every_metric_of_dashboard_and_alerts_exists() {
+    let all = read(
+        "src/report/snapshots/tallyd__report__metrics__tests__every_metric_has_its_help_and_its_exact_value.snap",
+    );
+    for file in ["config/grafana.json", "config/alerts.yml"] {
+        let text = read(file);
+        let words = text.split(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit() && c != '_');
+        let metrics: std::collections::BTreeSet<_> =
+            words.filter(|word| word.starts_with("tallyd_")).collect();
+        assert!(metrics.len() > 8, "{file}: {metrics:?}");
+        let unknown: Vec<_> =
+            metrics.into_iter().filter(|name| !all.contains(&format!("# TYPE {name} "))).collect();
+        assert_eq!(unknown, [""; 0], "{file} names metrics that there are");
+    }
 }
