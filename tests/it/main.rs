@@ -15,6 +15,8 @@ mod damage;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod fleet;
+#[cfg(test)]
 mod follow;
 #[cfg(test)]
 mod fuzz_corpus;
