@@ -149,9 +149,9 @@ fn a_key_reaches_fly_by_stdin_alone_and_is_shown_nowhere() {
     let with_key = |line: &str, value: &str| {
         let mut command = scene.fleet(line);
         command
-            .args(["--secret", "SUPABASE_SERVICE_KEY", "--secret-file", "OTHER_KEY"])
+            .args(["--secret", "MAIN_KEY", "--secret-file", "OTHER_KEY"])
             .arg(scene.path("key"));
-        command.env("SUPABASE_SERVICE_KEY", value).env("DATABASE_URL", "");
+        command.env("MAIN_KEY", value).env("DATABASE_URL", "");
         command
     };
     let mut said = Vec::new();
@@ -164,7 +164,7 @@ fn a_key_reaches_fly_by_stdin_alone_and_is_shown_nowhere() {
     say(run(&mut with_key("set --apply", secret), 0));
     let done = scene.effects().len();
     assert_eq!(done, 6, "each app once: {:?}", scene.effects());
-    assert_eq!(scene.read_app("a-right")["deployed"]["SUPABASE_SERVICE_KEY"], secret);
+    assert_eq!(scene.read_app("a-right")["deployed"]["MAIN_KEY"], secret);
     assert_eq!(scene.read_app("c-unset")["deployed"]["OTHER_KEY"], other);
     say(run(&mut with_key("set --apply", secret), 0));
     assert_eq!(scene.effects().len(), done, "the same key is not set again");
