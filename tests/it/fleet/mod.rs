@@ -148,9 +148,7 @@ fn a_key_reaches_fly_by_stdin_alone_and_is_shown_nowhere() {
     fs::write(scene.path("key"), format!("{other}\n")).expect("a file");
     let with_key = |line: &str, value: &str| {
         let mut command = scene.fleet(line);
-        command
-            .args(["--secret", "MAIN_KEY", "--secret-file", "OTHER_KEY"])
-            .arg(scene.path("key"));
+        command.args(["--secret", "MAIN_KEY", "--secret-file", "OTHER_KEY"]).arg(scene.path("key"));
         command.env("MAIN_KEY", value).env("DATABASE_URL", "");
         command
     };
