@@ -37,7 +37,7 @@ def of_app(user, facts, record):
     if worst and worst[0] == "unusable" and is_ours:
         return "blocked", worst[1], worst[2]
     if worst and worst[0] == "right" and "USER_ID" not in facts.vault:
-        return worst[0], worst[1], "by its image or a file, not by a secret"
+        return worst[0], worst[1], "it says so itself; not by a secret USER_ID, but by a token, its image or a file"
     if worst and worst[0] not in ("unusable", "silent", "off"):
         return worst
     if "USER_ID" not in facts.vault and (worst is None or worst[0] != "off"):

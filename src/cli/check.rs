@@ -15,7 +15,7 @@ use super::output;
 use crate::config::Settings;
 use crate::daemon;
 use crate::domain::{Clock, SystemClock};
-use crate::ledger::Outbox;
+use crate::ledger::{LedgerError, Outbox};
 use crate::publish::{PublishOptions, Remote};
 use clap::Args;
 use row::Row;
@@ -69,6 +69,9 @@ fn rows(settings: &Settings) -> Vec<Row> {
             rows.extend(restored::row(&outbox, options.is_some()));
         }
         Ok(Ok(outbox)) => rows.extend(restored::row(&outbox, false)),
+        Ok(Err(LedgerError::Missing { .. })) if !is_off => {
+            rows.extend(["owner", "backlog"].map(|name| Row::unknown(name, "there is no ledger yet")));
+        }
         // The row of the ledger says why.
         Ok(Err(_)) | Err(_) if !is_off => rows.extend(["owner", "backlog"].map(Row::of_unreadable_ledger)),
         _ => {}
