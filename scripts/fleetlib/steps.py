@@ -65,7 +65,8 @@ class Steps:
         entry.found(*of_app(entry.user, facts, record))
         names = self.missing(entry, facts, record)
         if not names:
-            if self.options.apply and record.get("step") in ("deploying", "deployed") and entry.verdict == "right":
+            is_said = entry.verdict == "right" and entry.basis.startswith("tallyd on")
+            if self.options.apply and is_said and record.get("step") in ("set", "deploying", "deployed"):
                 self.confirm(entry, record)
             return entry
         if "USER_ID" not in names:

@@ -96,6 +96,45 @@ fn killed_at_any_point_it_goes_on_and_does_nothing_twice() {
 }
 
 #[test]
+fn ended_by_hand_it_finishes_what_it_has_begun_and_begins_nothing() {
+    let mut scene = Scene::new();
+    scene.wrong_apps(&["app-a", "app-b", "app-c"]);
+    scene.plan(&json!([{"what": "secrets import", "app": "app-a", "do": "interrupt"}]));
+    let (out, err) = run(&mut scene.fleet("set --apply --jobs 1"), 130);
+    assert!(out.is_empty() && err.contains("run it again to go on"), "{out}{err}");
+    assert_eq!(scene.effects(), ["secrets import app-a"]);
+    run(&mut scene.fleet("set --apply --jobs 1"), 0);
+    assert_eq!(scene.effects().len(), 6, "{:?}", scene.effects());
+}
+
+#[test]
+fn an_app_that_was_never_deployed_has_its_user_when_it_is() {
+    let mut scene = Scene::new();
+    scene.app("app-a", None);
+    scene.list(&user(0), "app-a");
+    scene.change("app-a", "machines", json!([]));
+    assert_eq!(verdicts(&mut scene.fleet("set --apply"), 8), pairs(&[("app-a", "empty")]));
+    assert_eq!(scene.read_app("app-a")["vault"]["USER_ID"], user(0));
+    let (out, _) = run(&mut scene.fleet("set --apply"), 8);
+    assert!(out.contains("USER_ID is in the vault as it should be"), "{out}");
+    assert_eq!(scene.effects(), ["secrets import app-a"]);
+}
+
+#[test]
+fn staged_it_waits_for_the_next_deploy() {
+    let mut scene = Scene::new();
+    scene.wrong_apps(&["app-a"]);
+    assert_eq!(verdicts(&mut scene.fleet("set --apply --stage"), 4), pairs(&[("app-a", "staged")]));
+    assert_eq!(verdicts(&mut scene.fleet("check"), 4), pairs(&[("app-a", "staged")]));
+    let vault = scene.read_app("app-a")["vault"].clone();
+    scene.change("app-a", "deployed", vault);
+    assert_eq!(verdicts(&mut scene.fleet("set --apply"), 0), pairs(&[("app-a", "right")]));
+    scene.change("app-a", "machines", json!([["m", "stopped"]]));
+    assert_eq!(verdicts(&mut scene.fleet("check"), 0), pairs(&[("app-a", "right")]));
+    assert_eq!(scene.effects(), ["secrets import app-a"]);
+}
+
+#[test]
 fn what_passes_is_tried_again_and_one_app_that_fails_stops_no_other() {
     let mut scene = Scene::new();
     scene.wrong_apps(&["app-a", "app-b", "app-c", "app-d"]);
