@@ -194,13 +194,19 @@ class Steps:
     def explain(self, entry, since):
         """Why no row of this app was seen: nothing was written, or it does not come through."""
         known, basis = entry.basis, "tallyd's backlog"
-        facts = self.look(entry, self.options.wake)
-        verdict = of_app(entry.user, facts, self.state.record(entry.app))
-        backlogs = [checks.get("backlog", {}) for checks in facts.answers.values()]
-        sent = [at for at in (seconds(backlog.get("lastSuccess")) for backlog in backlogs) if at]
-        if verdict[0] == "right" and sent and max(sent) >= since:
-            return entry.found("arriving", basis, f"it was last acknowledged {stamp(max(sent))}")
-        waits = [backlog for backlog in backlogs if backlog.get("waiting") or backlog.get("refusal")]
+        deadline = time.monotonic() + self.options.within
+        while True:
+            facts = self.look(entry, self.options.wake)
+            verdict = of_app(entry.user, facts, self.state.record(entry.app))
+            backlogs = [checks.get("backlog", {}) for checks in facts.answers.values()]
+            sent = [at for at in (seconds(backlog.get("lastSuccess")) for backlog in backlogs) if at]
+            if verdict[0] == "right" and sent and max(sent) >= since:
+                return entry.found("arriving", basis, f"something was last acknowledged {stamp(max(sent))}")
+            waits = [backlog for backlog in backlogs if backlog.get("waiting") or backlog.get("refusal")]
+            # What waits for a moment is on its way.
+            if not waits or any(backlog.get("refusal") for backlog in waits) or time.monotonic() > deadline:
+                break
+            time.sleep(self.options.look)
         if verdict[0] in ("right", "blocked") and waits:
             refusal = waits[0].get("refusal")
             return entry.found("stuck", basis, f"{waits[0].get('waiting')} sessions wait, the oldest since "
