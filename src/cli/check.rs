@@ -15,10 +15,10 @@ use super::output;
 use crate::config::Settings;
 use crate::daemon;
 use crate::domain::{Clock, SystemClock};
-use crate::ledger::{LedgerError, Outbox};
+use crate::ledger::Outbox;
 use crate::publish::{PublishOptions, Remote};
 use clap::Args;
-use row::Row;
+use row::{Row, State};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -69,11 +69,11 @@ fn rows(settings: &Settings) -> Vec<Row> {
             rows.extend(restored::row(&outbox, options.is_some()));
         }
         Ok(Ok(outbox)) => rows.extend(restored::row(&outbox, false)),
-        Ok(Err(LedgerError::Missing { .. })) if !is_off => {
-            rows.extend(["owner", "backlog"].map(|name| Row::unknown(name, "there is no ledger yet")));
+        Ok(Err(_)) | Err(_) if !is_off => {
+            // The row of the ledger says why; it knows of one that is not there yet.
+            let is_missing = rows.iter().any(|row| row.name == "ledger" && row.state == State::Unknown);
+            rows.extend(["owner", "backlog"].map(|name| Row::without_ledger(name, is_missing)));
         }
-        // The row of the ledger says why.
-        Ok(Err(_)) | Err(_) if !is_off => rows.extend(["owner", "backlog"].map(Row::of_unreadable_ledger)),
         _ => {}
     }
     rows
