@@ -13,7 +13,11 @@ mod corpora;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod fleet;
 #[cfg(test)]
 mod follow;
 #[cfg(test)]
