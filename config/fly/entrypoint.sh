@@ -11,7 +11,7 @@
 # that no restart mends it.
 #
 #   TALLYD_PROGRAM=tallyd      the program, by name or path
-#   TALLYD_GRACE_SECONDS=4     how long tallyd may take to end; Fly kills a Machine 5 s after it told it to end
+#   TALLYD_GRACE_SECONDS=4     how long tallyd may take to end, whole seconds; Fly kills a Machine 5 s after it told it to
 #   TALLYD_LOG_FORMAT=json     what this script says is then JSON, too
 #
 # POSIX sh, with nothing but `sleep`, `date` and `env`; dash and busybox run it in the tests. As process 1 it also takes
@@ -49,21 +49,32 @@ await() {
     done
 }
 
+# Sends TERM to a process, and again each second: what comes after a shell has forked and before it has become the
+# program is lost. After so many seconds KILL; never where they are 0. Ends when it is sent TERM itself.
+insist() {
+    kill -TERM "$1" 2>/dev/null
+    # Holds no output open: who waits for its end need not wait for this.
+    (
+        trap 'kill $!; exit' TERM
+        left=$2
+        while sleep 1 & wait $!; do
+            left=$((left - 1))
+            signal=TERM
+            [ "$left" != 0 ] || signal=KILL
+            kill -"$signal" "$1" || exit
+        done
+    ) >/dev/null 2>&1 &
+    insisting=$!
+}
+
 # The part that keeps tallyd running: a process of its own, in whose `tallyd` and `pause` are what it waits for.
 
 end_tallyd() {
     heard=yes
     is_ending=yes
     [ -z "$pause" ] || kill "$pause" 2>/dev/null
-    if [ -n "$tallyd" ] && [ -z "$timer" ]; then
-        kill -TERM "$tallyd" 2>/dev/null
-        # Holds no file of its parent's open: who waits for the end of the output need not wait for this.
-        (
-            sleep "$grace" &
-            trap 'kill $!; exit' TERM
-            wait $! && kill -KILL "$tallyd"
-        ) >/dev/null 2>&1 &
-        timer=$!
+    if [ -n "$tallyd" ] && [ -z "$insisting" ]; then
+        insist "$tallyd" "$grace"
     fi
 }
 
@@ -98,14 +109,15 @@ may_be_mended() {
 
 rest() {
     [ -z "$is_ending" ] || return 0
-    sleep "$1" &
+    # Any signal ends it early, even where it comes too early for `sleep` to hear.
+    sleep "$1" >/dev/null 2>&1 &
     pause=$!
-    await "$pause"
+    wait "$pause"
     pause=
 }
 
 keep_tallyd() {
-    is_ending='' tallyd='' pause='' timer=''
+    is_ending='' tallyd='' pause='' insisting=''
     trap end_tallyd TERM
     trap reload_tallyd HUP
     wanted=1
@@ -131,7 +143,7 @@ keep_tallyd() {
     if [ -n "$is_ending" ] && [ "${code:-0}" = 137 ]; then
         say WARN "tallyd did not end within $grace s and was killed; the next start counts what it had not come to"
     fi
-    [ -z "$timer" ] || kill "$timer" 2>/dev/null
+    [ -z "$insisting" ] || kill "$insisting" 2>/dev/null
 }
 
 # The part that runs the command.
@@ -179,8 +191,9 @@ main() {
     await "$command"
     ended=$code
     command=''
-    kill -TERM "$keeper" 2>/dev/null
+    insist "$keeper" 0
     await "$keeper"
+    kill "$insisting" 2>/dev/null
     exit "$ended"
 }
 

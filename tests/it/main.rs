@@ -13,6 +13,8 @@ mod corpora;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod entrypoint;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod follow;
