@@ -103,7 +103,7 @@ run_tallyd() {
 # be mounted or get room later, and who holds the ledger (5) may let go of it.
 may_be_mended() {
     case $1 in
-        2 | 3 | 6 | 8 | 10 | 13 | 126 | 127) return 1 ;;
+        2 | 3 | 6 | 8 | 126 | 127) return 1 ;;
     esac
 }
 
