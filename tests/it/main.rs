@@ -34,6 +34,8 @@ mod matrix;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod privacy;
 #[cfg(test)]
 mod process;
