@@ -83,18 +83,24 @@ impl Container {
         container
     }
 
-    /// The process id of its tallyd.
-    fn tallyd(&self) -> String {
+    /// The process ids of all that runs in it.
+    fn processes(&self) -> Vec<String> {
         let mine = format!("TALLYD_STATE_DIR={}\0", self.sandbox.state().display()).into_bytes();
-        let is_mine = |id: &str| {
-            let is_tallyd =
-                fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.ends_with(b"\0run\0"));
+        let is_mine = |id: &String| {
             let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
-            is_tallyd && environment.windows(mine.len()).any(|window| window == mine)
+            environment.windows(mine.len()).any(|window| window == mine)
         };
         let entries = fs::read_dir("/proc").expect("processes can be listed").flatten();
-        let mut ids = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        ids.find(|id| id.bytes().all(|byte| byte.is_ascii_digit()) && is_mine(id)).expect("tallyd runs")
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).filter(is_mine).collect()
+    }
+
+    /// The process id of its tallyd.
+    fn tallyd(&self) -> String {
+        let is_tallyd = |id: &String| {
+            fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.ends_with(b"tallyd\0run\0"))
+        };
+        self.processes().into_iter().find(is_tallyd).expect("tallyd runs")
     }
 
     /// A program in place of tallyd.
@@ -103,6 +109,16 @@ impl Container {
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script can be written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a script can be made to run");
         path
+    }
+}
+
+/// What a failed test leaves running ends with it; after the others nothing is left.
+impl Drop for Container {
+    fn drop(&mut self) {
+        for id in self.processes() {
+            // Fails where it has ended meanwhile.
+            let _ = Command::new("kill").args(["-KILL", &id]).status();
+        }
     }
 }
 
