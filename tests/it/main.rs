@@ -14,6 +14,7 @@ mod corpora;
 mod damage;
 #[cfg(test)]
 mod deploy;
+mod entrypoint;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
@@ -37,6 +38,8 @@ mod logs;
 mod matrix;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod packaging;
 #[cfg(test)]
 mod privacy;
 #[cfg(test)]
