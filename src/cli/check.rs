@@ -19,7 +19,7 @@ use crate::domain::{Clock, SystemClock};
 use crate::ledger::Outbox;
 use crate::publish::{PublishOptions, Remote};
 use clap::Args;
-use row::Row;
+use row::{Row, State};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -71,8 +71,11 @@ fn rows(settings: &Settings) -> Vec<Row> {
             rows.extend(restored::row(&outbox, options.is_some()));
         }
         Ok(Ok(outbox)) => rows.extend(restored::row(&outbox, false)),
-        // The row of the ledger says why.
-        Ok(Err(_)) | Err(_) if !is_off => rows.extend(["owner", "backlog"].map(Row::of_unreadable_ledger)),
+        Ok(Err(_)) | Err(_) if !is_off => {
+            // The row of the ledger says why; it knows of one that is not there yet.
+            let is_missing = rows.iter().any(|row| row.name == "ledger" && row.state == State::Unknown);
+            rows.extend(["owner", "backlog"].map(|name| Row::without_ledger(name, is_missing)));
+        }
         _ => {}
     }
     rows

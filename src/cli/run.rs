@@ -21,8 +21,9 @@ Examples:
   tallyd run --claude-dir /srv/claude     logs of another place
   TOKEN_TRACKING_ENABLED=false tallyd     stay up, read and write nothing
 
-SIGTERM and SIGINT end it in order, with exit code 0. SIGHUP reads config file and prices again: folders, prices
-and the longest line take effect at once, other settings at the next start.";
+SIGTERM and SIGINT end it in order, with exit code 0. SIGHUP reads config file, files of keys and prices again:
+folders, prices, the longest line and where and by which key is published take effect at once, other settings at
+the next start.";
 
 /// Rows of the tables that are shown at start.
 const ROWS_AT_START: usize = 14;

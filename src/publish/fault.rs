@@ -159,10 +159,13 @@ fn key_help(options: &PublishOptions) -> String {
     };
     let is_variable = source.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
     let act = if is_variable {
-        options.setting_help(source, wanted)
+        options.secret_help(source, wanted)
+    } else if source.starts_with("the credential ") {
+        // systemd copies it when it starts a unit.
+        format!("put {wanted} into the file of {source} and restart tallyd")
     } else {
-        // A file or a credential: no assignment gives it another text.
-        format!("put {wanted} into {source} and restart tallyd")
+        // A file: no assignment gives it another text, and it is read anew.
+        format!("put {wanted} into {source} and send tallyd a SIGHUP")
     };
     format!("{act}  (sent: {kind}, from {source})")
 }
@@ -218,11 +221,21 @@ pub(super) mod tests {
         let mut options = options();
         options.fly_app = Some("meter".to_owned());
         let help = |options: &PublishOptions| Fault::KeyRefused { message: String::new() }.help(options);
-        assert!(help(&options).starts_with("fly secrets set SUPABASE_SERVICE_KEY=<a"), "{}", help(&options));
+        assert!(
+            help(&options)
+                .starts_with("fly secrets import --app meter, with the line SUPABASE_SERVICE_KEY=<a"),
+            "{}",
+            help(&options)
+        );
         options.key_source = "SUPABASE_SERVICE_KEY_FILE (/run/key)".to_owned();
-        let expected =
-            "put <a secret key of this project, sb_secret_…> into SUPABASE_SERVICE_KEY_FILE (/run/key) and";
+        let expected = "put <a secret key of this project, sb_secret_…> into SUPABASE_SERVICE_KEY_FILE (/run/key) and send";
         assert!(help(&options).starts_with(expected), "{}", help(&options));
+        options.key_source = "the credential /run/credentials/tallyd.service/supabase_service_key".to_owned();
+        assert!(
+            help(&options).contains("tallyd.service/supabase_service_key and restart"),
+            "{}",
+            help(&options)
+        );
     }
 
     #[test]

@@ -58,6 +58,14 @@ impl PublishOptions {
             None => format!("set {name}={value} and restart tallyd"),
         }
     }
+
+    /// The same for a key: an argument list, which every process can read, never has one.
+    pub fn secret_help(&self, name: &str, value: &str) -> String {
+        match &self.fly_app {
+            Some(app) => format!("fly secrets import --app {app}, with the line {name}={value} on its stdin"),
+            None => self.setting_help(name, value),
+        }
+    }
 }
 
 /// By which right usage is written. `Debug` shows the kind alone.

@@ -13,7 +13,12 @@ mod corpora;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod deploy;
+mod entrypoint;
+#[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod fleet;
 #[cfg(test)]
 mod follow;
 #[cfg(test)]
@@ -33,6 +38,8 @@ mod logs;
 mod matrix;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod packaging;
 #[cfg(test)]
 mod privacy;
 #[cfg(test)]

@@ -143,7 +143,9 @@ fn dry_run_and_check_change_nothing() {
     let sandbox = sandbox();
     let (_, told_without) = told(&mut configured(&sandbox, "check"));
     assert!(
-        told_without.contains("unknown  ledger") && told_without.contains("is not there yet"),
+        told_without.contains("unknown  ledger")
+            && told_without.contains("is not there yet")
+            && told_without.contains("unknown  backlog     there is no ledger yet"),
         "{told_without}"
     );
     assert!(!sandbox.state().exists());

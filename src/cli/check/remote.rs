@@ -111,7 +111,7 @@ fn clock(server: UnixMillis, now: UnixMillis) -> Row {
     let detail = format!("{}.{} s {side} the server's", apart / 1000, apart % 1000 / 100);
     let row = if apart > MAX_SKEW_MS {
         Row::wrong("clock", ExitCode::Failure, detail)
-            .help("set this machine's clock: for instance timedatectl set-ntp true")
+            .help("set this machine's clock (timedatectl set-ntp true); a container has that of its host")
     } else {
         Row::ok("clock", detail)
     };
@@ -169,7 +169,7 @@ mod tests {
         wrong    user        https://abc.supabase.co has no user 3dfb3580-b7c4-4da3-8d9e-b9775c216f7e
                              help: set USER_ID=<the user's UUID> and restart tallyd  (the dashboard lists users under Authentication)
         wrong    clock       300.0 s ahead of the server's
-                             help: set this machine's clock: for instance timedatectl set-ntp true
+                             help: set this machine's clock (timedatectl set-ntp true); a container has that of its host
         2 things are wrong.
         ");
         insta::assert_snapshot!(told(Ok(Ok(answer(1, true, 0)))), @r#"

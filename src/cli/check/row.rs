@@ -62,8 +62,10 @@ impl Row {
         Self::wrong(name, code, format!("{error:#}")).help(help)
     }
 
-    pub(super) fn of_unreadable_ledger(name: &'static str) -> Self {
-        Self::unknown(name, "the ledger cannot be looked into")
+    /// Of what only the ledger knows, where it does not tell.
+    pub(super) fn without_ledger(name: &'static str, is_missing: bool) -> Self {
+        let why = if is_missing { "there is no ledger yet" } else { "the ledger cannot be looked into" };
+        Self::unknown(name, why)
     }
 
     /// A further line of what was found.

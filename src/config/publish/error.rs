@@ -39,6 +39,15 @@ impl Missing {
         }
     }
 
+    /// Where a person finds it.
+    fn place(self) -> Option<&'static str> {
+        match self {
+            Self::User => Some(USERS),
+            Self::Key | Self::PublishableKey => Some(KEYS),
+            Self::Url | Self::AccessToken => None,
+        }
+    }
+
     /// What to set.
     fn assignment(self) -> &'static str {
         match self {
@@ -159,7 +168,8 @@ impl PublishSettingError {
                 set(missing.assignment())
             ),
             Self::Missing { missing, .. } => {
-                format!("{}; TALLYD_PUBLISH=false switches publishing off", set(missing.assignment()))
+                let place = missing.place().map_or(String::new(), |place| format!("; {place}"));
+                format!("{}{place}; TALLYD_PUBLISH=false switches publishing off", set(missing.assignment()))
             }
             Self::TwoForms { place, other } => format!("unset {place} or {other}"),
             Self::KeyForPath { place: Place::Variable(name) } => {
@@ -187,9 +197,13 @@ impl PublishSettingError {
     }
 }
 
-/// How to correct what was said in `place`.
+/// How to correct what was said in `place`. A key goes into no argument list, which every process can read.
 fn correct(place: &Place, assignment: &str, fly_app: Option<&str>) -> String {
+    let is_key = assignment.contains("_KEY=") || assignment.contains("_TOKEN=");
     match (place, fly_app) {
+        (Place::Variable(_), Some(app)) if is_key => {
+            format!("give `fly secrets import --app {app}` the line {assignment} on its stdin")
+        }
         (Place::Variable(_), Some(app)) => format!("run `fly secrets set {assignment} --app {app}`"),
         (Place::Variable(_), None) => format!("set {assignment}"),
         _ => format!("correct {place}"),

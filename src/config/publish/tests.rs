@@ -150,7 +150,7 @@ fn a_users_own_token_says_whose_it_is() {
     ");
     insta::assert_snapshot!(told(&[("SUPABASE_PUBLISHABLE_KEY", "")]), @"
     publishing is configured by SUPABASE_ACCESS_TOKEN, but there is no publishable key (SUPABASE_PUBLISHABLE_KEY)
-    help: set SUPABASE_PUBLISHABLE_KEY=sb_publishable_…; TALLYD_PUBLISH=false switches publishing off
+    help: set SUPABASE_PUBLISHABLE_KEY=sb_publishable_…; the project's dashboard lists its keys under Project Settings, API Keys; TALLYD_PUBLISH=false switches publishing off
     ");
     insta::assert_snapshot!(told(&[("SUPABASE_ACCESS_TOKEN", KEY)]), @"
     SUPABASE_ACCESS_TOKEN: it is no access token of a user: expected a JWT with role authenticated
@@ -249,11 +249,11 @@ fn the_file_may_name_a_users_token() {
 fn what_is_missing_is_said_with_the_command_that_sets_it() {
     insta::assert_snapshot!(usual_but(&[("USER_ID", "")]), @"
     publishing is configured by SUPABASE_URL, but there is no user that the usage is billed to (USER_ID)
-    help: set USER_ID=…; TALLYD_PUBLISH=false switches publishing off
+    help: set USER_ID=…; the project's dashboard lists its users under Authentication, Users; TALLYD_PUBLISH=false switches publishing off
     ");
     insta::assert_snapshot!(usual_but(&[("USER_ID", " "), ("FLY_APP_NAME", "meter")]), @"
     publishing is configured by SUPABASE_URL, but there is no user that the usage is billed to (USER_ID)
-    help: run `fly secrets set USER_ID=… --app meter`; TALLYD_PUBLISH=false switches publishing off
+    help: run `fly secrets set USER_ID=… --app meter`; the project's dashboard lists its users under Authentication, Users; TALLYD_PUBLISH=false switches publishing off
     ");
     insta::assert_snapshot!(usual_but(&[("SUPABASE_URL", "")]), @"
     publishing is configured by SUPABASE_SERVICE_KEY, but there is no URL of the project (SUPABASE_URL)
@@ -261,7 +261,7 @@ fn what_is_missing_is_said_with_the_command_that_sets_it() {
     ");
     insta::assert_snapshot!(usual_but(&[("SUPABASE_SERVICE_KEY", "")]), @"
     publishing is configured by SUPABASE_URL, but there is no key (SUPABASE_SERVICE_KEY)
-    help: set SUPABASE_SERVICE_KEY=sb_secret_…; TALLYD_PUBLISH=false switches publishing off
+    help: set SUPABASE_SERVICE_KEY=sb_secret_…; the project's dashboard lists its keys under Project Settings, API Keys; TALLYD_PUBLISH=false switches publishing off
     ");
     let anon = [("SUPABASE_SERVICE_KEY", ""), ("SUPABASE_ANON_KEY", "sb_publishable_CANARY")];
     insta::assert_snapshot!(usual_but(&anon), @"
@@ -305,7 +305,7 @@ fn a_wrong_url_or_key_is_told_with_the_reason() {
     let anon = [("SUPABASE_SERVICE_KEY", "sb_publishable_CANARY"), ("FLY_APP_NAME", "meter")];
     insta::assert_snapshot!(usual_but(&anon), @"
     SUPABASE_SERVICE_KEY: it is the project's publishable (anon) key, which may write nothing: expected a secret key (sb_secret_…) or the legacy service_role key
-    help: run `fly secrets set SUPABASE_SERVICE_KEY=… --app meter`; the project's dashboard lists its keys under Project Settings, API Keys
+    help: give `fly secrets import --app meter` the line SUPABASE_SERVICE_KEY=… on its stdin; the project's dashboard lists its keys under Project Settings, API Keys
     ");
 }
 

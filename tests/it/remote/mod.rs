@@ -16,6 +16,7 @@ mod answers;
 mod chaos;
 mod contract;
 mod damaged;
+mod deployed;
 pub(crate) mod exact;
 mod failing;
 pub(crate) mod faults;

@@ -140,6 +140,11 @@ impl Stack {
         token_until(&self.facts.jwt_secret, Role::Authenticated, Some(user), 1_000_000_000)
     }
 
+    /// What this project signs tokens with.
+    pub(crate) fn jwt_secret(&self) -> &str {
+        &self.facts.jwt_secret
+    }
+
     /// The new-style key with all rights.
     pub(crate) fn secret_key(&self) -> &str {
         &self.facts.secret_key

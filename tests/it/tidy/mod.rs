@@ -197,9 +197,11 @@ fn every_exit_code_is_in_the_readme() {
 }
 
 #[test]
-fn every_test_that_the_table_of_faults_names_is_there() {
+fn every_test_that_the_docs_name_is_there() {
     let all: Vec<Source> = ["src", "tests/it"].into_iter().flat_map(sources_below).collect();
-    none(&rules::named_tests(&read("docs/faults.md"), &all));
+    for page in ["docs/faults.md", "docs/deploy.md"] {
+        none(&rules::named_tests(&read(page), &all));
+    }
     let source = Source::new("tests/it/follow.rs", "fn a_b() {}");
     let missing = |table: &str| rules::named_tests(table, std::slice::from_ref(&source)).len();
     assert_eq!(missing("`follow::a_b`, `follow::`, `scripts/soak`"), 0);

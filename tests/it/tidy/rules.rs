@@ -307,7 +307,7 @@ pub(super) fn exit_codes(exit: &Source) -> Vec<u8> {
     codes
 }
 
-/// Tests that the table of faults names and that are not in these sources; a `*` or a whole module names no test.
+/// Tests that a page names and that are not in these sources; a `*` or a whole module names no test.
 pub(super) fn named_tests(table: &str, sources: &[Source]) -> Vec<String> {
     let named =
         table.split('`').skip(1).step_by(2).filter(|name| name.contains("::") && !name.ends_with("::"));
@@ -323,5 +323,5 @@ pub(super) fn named_tests(table: &str, sources: &[Source]) -> Vec<String> {
             is_its_file && source.text.contains(&declared)
         })
     };
-    named.filter(|name| !is_there(name)).map(|name| format!("docs/faults.md: no test `{name}`")).collect()
+    named.filter(|name| !is_there(name)).map(|name| format!("no test `{name}`")).collect()
 }
