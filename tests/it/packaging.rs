@@ -44,7 +44,9 @@ fn all_that_the_image_is_built_from_is_let_in() {
         let path = format!("benches/{}.rs", bench["name"].as_str().expect("a name"));
         assert!(is_let_in(&path), "{path}");
     }
-    for script in ["scripts/build-static", "scripts/image-root", "supabase/migrations"] {
+    for script in
+        ["scripts/build-static", "scripts/image-root", "supabase/migrations", "systemd/user/tallyd.service"]
+    {
         assert!(is_let_in(script), "{script}");
     }
     for kept_out in ["target", ".git", ".env", "fixtures"] {
