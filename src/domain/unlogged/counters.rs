@@ -36,6 +36,12 @@ impl Balance {
         self.logged_cost = self.logged_cost.zip(call.cost).map(|(sum, cost)| sum + i128::from(cost));
     }
 
+    /// Client 2.1.300 has all cache writes as one number, later ones have them by life time too: what one kind lacks the
+    /// other has.
+    pub(super) fn level(&mut self) {
+        self.rest = levelled(self.rest);
+    }
+
     /// Takes in what another model has.
     pub(super) fn merge(&mut self, other: &Self) {
         self.rest = sum(self.rest, other.rest);
@@ -65,6 +71,18 @@ pub(super) fn sum(one: Counters, other: Counters) -> Counters {
     let mut sum = one;
     sum.iter_mut().zip(other).for_each(|(mine, theirs)| *mine += theirs);
     sum
+}
+
+/// Moves cache writes to the kind that is below zero, as far as the other has them.
+pub(super) fn levelled(counters: Counters) -> Counters {
+    let [input, output, five_minutes, one_hour, read, searches] = counters;
+    let written = five_minutes + one_hour;
+    let [five_minutes, one_hour] = match (five_minutes < 0, one_hour < 0) {
+        (false, true) => [written.max(0), written.min(0)],
+        (true, false) => [written.min(0), written.max(0)],
+        _ => [five_minutes, one_hour],
+    };
+    [input, output, five_minutes, one_hour, read, searches]
 }
 
 pub(super) fn counters(used: Used) -> Counters {
@@ -105,11 +123,12 @@ pub(super) fn total(account: &ClientAccount) -> i128 {
     by_model(account).values().flatten().sum()
 }
 
-/// True where an account may go on from another: it is not below it in any counter.
+/// True where an account may go on from another: it is not below it in any counter, cache writes taken together.
 pub(super) fn covers(account: &ClientAccount, other: &ClientAccount) -> bool {
     let mine = by_model(account);
     let covers = |(model, counts): (&ModelName, Counters)| {
-        mine.get(model).is_some_and(|mine| mine.iter().zip(counts).all(|(mine, theirs)| *mine >= theirs))
+        let beyond = |mine: &Counters| levelled(sum(*mine, counts.map(|count| -count)));
+        mine.get(model).is_some_and(|mine| beyond(mine).iter().all(|count| *count >= 0))
     };
     by_model(other).into_iter().all(covers)
 }

@@ -1,7 +1,7 @@
 //! Growth less what was logged, where the log and the account do not agree at first sight.
 
 use super::LoggedReply;
-use super::counters::{Balance, Balances, sum};
+use super::counters::{Balance, Balances, levelled, sum};
 use crate::domain::{ModelName, UnixMillis};
 
 /// What is left of the growth. The process that wrote the line has begun at `earliest` or later: where more is logged
@@ -26,6 +26,7 @@ pub(super) fn settle(growth: &Balances, replies: &[&LoggedReply], earliest: Unix
 fn rest<'a>(growth: &Balances, replies: impl Iterator<Item = &'a LoggedReply>) -> Balances {
     let mut left = growth.clone();
     replies.for_each(|reply| take(&mut left, reply));
+    left.values_mut().for_each(Balance::level);
     by_asked_model(left)
 }
 
@@ -49,7 +50,7 @@ fn by_asked_model(mut balances: Balances) -> Balances {
         balances.iter().filter(|(_, balance)| balance.is_short()).map(|(model, _)| model.clone()).collect();
     for model in short {
         let Some(missing) = balances.get(&model) else { continue };
-        let merged = |other: &Balance| sum(other.rest, missing.rest);
+        let merged = |other: &Balance| levelled(sum(other.rest, missing.rest));
         let has_all = |(name, other): &(&ModelName, &Balance)| {
             **name != model && merged(other).iter().all(|rest| *rest >= 0)
         };
@@ -59,7 +60,9 @@ fn by_asked_model(mut balances: Balances) -> Balances {
         let asked = balances.iter().filter(has_all).min_by_key(preference).map(|(name, _)| name.clone());
         let Some(asked) = asked else { continue };
         let served = balances.remove(&model).unwrap_or_default();
-        balances.entry(asked).or_default().merge(&served);
+        let asked = balances.entry(asked).or_default();
+        asked.merge(&served);
+        asked.level();
     }
     balances
 }
