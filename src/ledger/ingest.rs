@@ -123,7 +123,8 @@ fn ingest(
     let summary = IngestSummary { lines: sightings.len() as u64, files, ..IngestSummary::default() };
     let ids: Vec<i64> = sightings.iter().map(|sighting| pending.id(sighting.position)).collect();
     let (entries, aliases, all_ids) = pending.finish();
-    let mut written = Written { responses: write::Responses::new(sql)?, cells: Cells::default(), due, summary };
+    let mut written =
+        Written { responses: write::Responses::new(sql)?, cells: Cells::default(), due, summary };
     for entry in &entries {
         write_entry(sql, names, entry, &entries, pricing, &mut written)?;
     }

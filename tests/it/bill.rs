@@ -78,10 +78,11 @@ fn counted(folder: &Path) -> Counted {
     let reader = LedgerReader::open(&sandbox.state()).expect("a ledger");
     reader.audit().expect("a sound ledger");
     let sessions = reader.sessions().expect("sessions");
-    let replies = sessions.iter().flat_map(|session| reader.responses_by_session(&session.id).expect("replies"));
-    let complete = replies.filter(|reply| reply.response.is_final).map(|reply| {
-        dollars(reply.cost) + reply.part_costs.into_iter().map(dollars).sum::<Decimal>()
-    });
+    let replies =
+        sessions.iter().flat_map(|session| reader.responses_by_session(&session.id).expect("replies"));
+    let complete = replies
+        .filter(|reply| reply.response.is_final)
+        .map(|reply| dollars(reply.cost) + reply.part_costs.into_iter().map(dollars).sum::<Decimal>());
     let complete = complete.sum();
     let has_account = |path: &std::path::PathBuf| {
         fs::read(path).is_ok_and(|log| String::from_utf8_lossy(&log).contains(r#""type":"cost-state""#))
@@ -110,7 +111,8 @@ fn add(sums: &mut Counts, more: Counts, sign: i128) {
 fn row(folder: &Path) -> Row {
     let scenario = folder.file_name().expect("a name").to_string_lossy().into_owned();
     let text = fs::read_to_string(folder.join("expected.json")).expect("expected.json");
-    let expected: Expected = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{scenario}: {error}"));
+    let expected: Expected =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{scenario}: {error}"));
     let counted = counted(folder);
     for record in &counted.unlogged {
         assert!(record.surplus.is_zero(), "{scenario}: more is logged than the account has: {record:?}");
@@ -150,7 +152,10 @@ fn why(scenario: &str, counted: &Counted, completed: &[&NotInLog], beyond: Count
     let difference: Decimal =
         counted.unlogged.iter().map(|record| record.difference().expect("a price").to_decimal()).sum();
     if difference.abs() > TOLERANCE {
-        why.push(format!("the client's own price is {} higher: it is that of the model asked for", difference.normalize()));
+        why.push(format!(
+            "the client's own price is {} higher: it is that of the model asked for",
+            difference.normalize()
+        ));
     }
     why.join("; ")
 }
@@ -161,7 +166,8 @@ fn render(rows: &[Row]) -> String {
     );
     for Row { scenario, bill, logged, unlogged, gap, why } in rows {
         let amounts = [bill, logged, unlogged, gap].map(|amount| amount.round_dp(9).normalize().to_string());
-        writeln!(table, "| {scenario} | {} | {why} |", amounts.join(" | ")).expect("a string takes everything");
+        writeln!(table, "| {scenario} | {} | {why} |", amounts.join(" | "))
+            .expect("a string takes everything");
     }
     table
 }

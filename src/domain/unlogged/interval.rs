@@ -12,31 +12,24 @@ pub(super) fn place<'a>(
     inherited: &[&'a LoggedReply],
 ) -> Vec<Vec<&'a LoggedReply>> {
     let mut placed = vec![Vec::new(); stretches.len()];
-    let (complete, cut): (Vec<&LoggedReply>, Vec<&LoggedReply>) = own.iter().partition(|reply| reply.complete);
-    let floor = lineage.started_at.filter(|_| stretches.first().is_some_and(|first| first.baseline.is_none()));
-    let own = own.iter().copied().filter(|reply| reply.complete && reply.main_chain);
-    let main: Vec<UnixMillis> = own.map(|reply| reply.at).collect();
-    let place_of = |reply: &LoggedReply| {
-        let place = stretches.partition_point(|stretch| stretch.after.is_none_or(|after| after < reply.at));
-        let is_of_earlier_lineage = place == 0 && floor.is_some_and(|floor| reply.at < floor);
-        let place = place - usize::from(!reply.main_chain && trails(stretches, place, reply.at, &main));
-        (!is_of_earlier_lineage).then_some(place)
+    let floor =
+        lineage.started_at.filter(|_| stretches.first().is_some_and(|first| first.baseline.is_none()));
+    let written = stretches.first().and_then(|first| first.written(lineage));
+    let place_of =
+        |at: UnixMillis| stretches.partition_point(|stretch| stretch.after.is_none_or(|after| after < at));
+    // A process that is interrupted writes its account first, and behind it what it was in the middle of.
+    let is_too_late = |reply: &LoggedReply| {
+        let is_cut = reply.main_chain && !reply.complete && place_of(reply.at) == 1;
+        is_cut && written.is_some_and(|written| reply.at <= written)
     };
-    for reply in complete {
-        if let Some(list) = place_of(reply).and_then(|place| placed.get_mut(place)) {
-            list.push(reply);
-        }
-    }
-    let ends: Vec<Option<UnixMillis>> = stretches
-        .iter()
-        .zip(&placed)
-        .map(|(stretch, replies)| stretch.ended(lineage, replies.first().map(|reply| reply.at)))
-        .collect();
-    for reply in cut {
-        let Some(place) = place_of(reply) else { continue };
-        if reply.main_chain && is_booked_too_late(&ends, place, reply.at) {
+    let own = || own.iter().copied().filter(|reply| !is_too_late(reply));
+    let main: Vec<UnixMillis> = own().filter(|reply| reply.main_chain).map(|reply| reply.at).collect();
+    for reply in own() {
+        let place = place_of(reply.at);
+        if place == 0 && floor.is_some_and(|floor| reply.at < floor) {
             continue;
         }
+        let place = place - usize::from(!reply.main_chain && trails(stretches, place, reply.at, &main));
         if let Some(list) = placed.get_mut(place) {
             list.push(reply);
         }
@@ -57,10 +50,4 @@ fn trails(stretches: &[Stretch], place: usize, at: UnixMillis, main: &[UnixMilli
     let after = before.after.unwrap_or(UnixMillis(i64::MIN));
     let next = main.get(main.partition_point(|main| *main <= after));
     next.is_none_or(|next| *next > at)
-}
-
-/// A process that is interrupted writes its account first, and the reply that it was in the middle of behind it.
-fn is_booked_too_late(ends: &[Option<UnixMillis>], place: usize, at: UnixMillis) -> bool {
-    let Some(before) = place.checked_sub(1).and_then(|before| ends.get(before)) else { return false };
-    before.is_none_or(|ended| at <= ended)
 }

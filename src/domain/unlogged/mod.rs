@@ -17,6 +17,7 @@
 //!   (the process was interrupted), which shows in the reply's time: it is before the end of that process.
 //! - After a kill there is no line, and the next process goes on from the line before: what the killed one had
 //!   logged is in no account. It is left out where the line cannot have it in it.
+//! - Client 2.1.300 does not tell cache writes of five minutes from those of an hour.
 //! - The client accounts by the model that was asked for, a reply is logged by the one that served.
 
 mod counters;
@@ -151,15 +152,11 @@ struct Orphan {
     entries: std::ops::Range<usize>,
 }
 
-fn of_session(
-    lineage: &Lineage,
-    session: &str,
-    found: &mut Vec<UnloggedUsage>,
-    orphans: &mut Vec<Orphan>,
-) {
-    let mut own: Vec<&LoggedReply> = lineage.replies.iter().filter(|reply| reply.session == session).collect();
+fn of_session(lineage: &Lineage, session: &str, found: &mut Vec<UnloggedUsage>, orphans: &mut Vec<Orphan>) {
+    let mut own: Vec<&LoggedReply> =
+        lineage.replies.iter().filter(|reply| reply.session == session).collect();
     own.sort_unstable();
-    let stretches = lines::stretches(lineage, session, own.first().map(|reply| reply.at));
+    let stretches = lines::stretches(lineage, session);
     let inherited = lines::inherited(lineage, session, &stretches);
     let placed = interval::place(lineage, &stretches, &own, &inherited);
     let mut before = None;

@@ -4,28 +4,47 @@ use super::LoggedReply;
 use super::counters::{Balance, Balances, levelled, sum};
 use crate::domain::{ModelName, UnixMillis};
 
-/// What is left of the growth. The process that wrote the line has begun at `earliest` or later: where more is logged
-/// than the account has grown by, the replies before are those of a process that was killed. Where that does not
-/// explain it, cut-off replies are not in the account. Else all replies are taken from the growth, and what is below
-/// zero stays: to leave out a reply on no other ground than that it does not fit would count it twice where the
-/// account lacks a single token.
+/// What is left of the growth. Where more is logged than the account has grown by, the oldest replies are not in it: those
+/// of a process that was killed, or one that was cut off when its process had written its account. The process that
+/// wrote this line has begun at `earliest` or later. Where nothing explains it all replies are taken from the growth,
+/// and what is below zero stays.
 pub(super) fn settle(growth: &Balances, replies: &[&LoggedReply], earliest: UnixMillis) -> Balances {
     let all = rest(growth, replies.iter().copied());
     if fits(&all) {
         return all;
     }
     let begun = replies.partition_point(|reply| reply.at < earliest);
-    let tries = [
-        rest(growth, replies.iter().copied().skip(begun)),
-        rest(growth, replies.iter().copied().filter(|reply| reply.complete)),
-        rest(growth, replies.iter().copied().skip(begun).filter(|reply| reply.complete)),
-    ];
-    tries.into_iter().find(fits).unwrap_or(all)
+    let of_process = rest(growth, replies.iter().copied().skip(begun));
+    if fits(&of_process) {
+        return of_process;
+    }
+    without_oldest(growth, &all, replies).unwrap_or(all)
+}
+
+/// Leaves out as few of the oldest replies as fit, where most of what they have is really missing: an account that lacks
+/// a single token is no ground to count a whole reply as unlogged.
+fn without_oldest(growth: &Balances, all: &Balances, replies: &[&LoggedReply]) -> Option<Balances> {
+    let mut best = Some(growth.clone()).filter(fits);
+    let mut left = growth.clone();
+    for reply in replies.iter().rev() {
+        take(&mut left, reply);
+        let settled = settled(left.clone());
+        if fits(&settled) {
+            best = Some(settled);
+        }
+    }
+    let short: i128 = all.values().flat_map(|balance| balance.rest).map(|rest| (-rest).max(0)).sum();
+    let total = |balances: &Balances| balances.values().flat_map(|balance| balance.rest).sum::<i128>();
+    best.filter(|best| short.saturating_mul(2) >= total(best) - total(all))
 }
 
 fn rest<'a>(growth: &Balances, replies: impl Iterator<Item = &'a LoggedReply>) -> Balances {
     let mut left = growth.clone();
     replies.for_each(|reply| take(&mut left, reply));
+    settled(left)
+}
+
+fn settled(mut left: Balances) -> Balances {
     left.values_mut().for_each(Balance::level);
     by_asked_model(left)
 }

@@ -84,11 +84,7 @@ fn copies(sql: &Connection, sessions: &BTreeSet<String>) -> Result<Vec<CopiedHis
     let mut copies = Vec::new();
     for session in sessions {
         let of_session = statement.query_map([session], |row| {
-            Ok(CopiedHistory {
-                session: session.clone(),
-                payer: row.get(0)?,
-                until: UnixMillis(row.get(1)?),
-            })
+            Ok(CopiedHistory { session: session.clone(), payer: row.get(0)?, until: UnixMillis(row.get(1)?) })
         })?;
         copies.extend(of_session.collect::<Result<Vec<_>, _>>()?);
     }
@@ -134,7 +130,9 @@ fn calls(sql: &Connection, names: &mut Names, row: &Row) -> Result<Vec<LoggedCal
 }
 
 /// Sessions with copies, who paid for these, and the latest of them: by the places of the lines that are copies.
-pub(super) fn copies_in_sightings(sql: &Connection) -> Result<Vec<(String, String, UnixMillis)>, LedgerError> {
+pub(super) fn copies_in_sightings(
+    sql: &Connection,
+) -> Result<Vec<(String, String, UnixMillis)>, LedgerError> {
     let mut statement = sql.prepare(
         "SELECT file.path, session.name, max(at) FROM sighting JOIN file ON file.id = sighting.file \
          JOIN response ON response.id = sighting.response JOIN session ON session.id = response.session \

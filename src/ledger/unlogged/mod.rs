@@ -151,7 +151,10 @@ pub(super) fn defect(sql: &Connection) -> Result<Option<String>, LedgerError> {
             expected.cost = stored.cost;
         }
         if expected != stored {
-            return Ok(Some(format!("what is in no log since {} is not what the accounts say", key.started_at)));
+            return Ok(Some(format!(
+                "what is in no log since {} is not what the accounts say",
+                key.started_at
+            )));
         }
     }
     let all: i64 = sql.query_row("SELECT count(*) FROM unlogged", [], |row| row.get(0))?;
