@@ -4,14 +4,14 @@
 #![cfg(test)]
 
 use crate::corpora::{corpus, decimal, unpack};
-use crate::support::{Sandbox, settle};
+use crate::support::{Sandbox, files_below, settle};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tallyd::domain::{Cost, UnixMillis, Usd};
 use tallyd::ledger::{LedgerReader, UnloggedRecord};
 
@@ -84,11 +84,17 @@ fn counted(folder: &Path) -> Counted {
         .filter(|reply| reply.response.is_final)
         .map(|reply| dollars(reply.cost) + reply.part_costs.into_iter().map(dollars).sum::<Decimal>());
     let complete = complete.sum();
-    let has_account = |path: &std::path::PathBuf| {
-        fs::read(path).is_ok_and(|log| String::from_utf8_lossy(&log).contains(r#""type":"cost-state""#))
-    };
-    let accounts = crate::support::files_below(folder).iter().any(has_account);
+    let accounts = account_lines(folder) > 0;
     Counted { complete, unlogged: reader.unlogged().expect("unlogged usage"), accounts }
+}
+
+/// Lines with an account in the logs below a folder, counted by their text alone.
+fn account_lines(folder: &Path) -> usize {
+    let lines = |path: PathBuf| {
+        let log = fs::read(path).expect("a log");
+        log.split(|byte| *byte == b'\n').filter(|line| line.starts_with(br#"{"type":"cost-state""#)).count()
+    };
+    files_below(folder).into_iter().map(lines).sum()
 }
 
 fn used(record: &UnloggedRecord) -> Counts {
@@ -121,9 +127,13 @@ fn row(folder: &Path) -> Row {
     let bill = decimal(&expected.bill_completed_usd);
     let gap = counted.complete + unlogged - bill;
     let mut beyond = Counts::default();
-    counted.unlogged.iter().for_each(|record| add(&mut beyond, used(record), 1));
+    for record in &counted.unlogged {
+        add(&mut beyond, used(record), 1);
+    }
     let completed: Vec<_> = expected.not_in_log.iter().filter(|reply| reply.completed).collect();
-    completed.iter().for_each(|reply| add(&mut beyond, reply.counts(), -1));
+    for reply in &completed {
+        add(&mut beyond, reply.counts(), -1);
+    }
     let gap = if gap.abs() <= TOLERANCE { Decimal::ZERO } else { gap };
     let why = why(&scenario, &counted, &completed, beyond, gap);
     Row { scenario, bill, logged: counted.complete, unlogged, gap, why }
@@ -137,7 +147,9 @@ fn why(scenario: &str, counted: &Counted, completed: &[&NotInLog], beyond: Count
     let [_, output, ..] = beyond;
     if !counted.accounts && !completed.is_empty() {
         let mut all = beyond;
-        completed.iter().for_each(|reply| add(&mut all, reply.counts(), 1));
+        for reply in completed {
+            add(&mut all, reply.counts(), 1);
+        }
         assert!(all == Counts::default() && (gap + lost).abs() <= TOLERANCE, "{scenario}: {beyond:?}");
         why.push(format!("no account was written, and nothing logged of {} replies", completed.len()));
     } else if beyond != Counts::default() {
@@ -198,12 +210,16 @@ fn accounts_of_real_logs_have_nothing_less_than_was_logged() {
     let Some(archive) = corpus("real-logs.tar.xz") else { return };
     let sandbox = Sandbox::new();
     let logs = unpack(&archive, &sandbox);
+    let lines = account_lines(&logs);
     sandbox.scan_all(&[logs], &[]);
     let reader = LedgerReader::open(&sandbox.state()).expect("a ledger");
     let records = reader.unlogged().expect("unlogged usage");
     let mut unlogged = Counts::default();
-    records.iter().for_each(|record| add(&mut unlogged, used(record), 1));
-    println!("{} account lines and models, {unlogged:?} unlogged", records.len());
+    for record in &records {
+        add(&mut unlogged, used(record), 1);
+    }
+    println!("{lines} account lines, {} records, {unlogged:?} unlogged", records.len());
+    assert_eq!(lines > 0, !records.is_empty(), "{lines} lines have an account");
     let latest = records.iter().map(|record| record.at).max();
     assert!(latest.is_none_or(|at| at > UnixMillis(0)), "an account without a time");
     let short: Vec<_> = records.iter().filter(|record| !record.surplus.is_zero()).collect();

@@ -235,7 +235,9 @@ proptest! {
         order in 0_usize..1000,
     ) {
         let mut toy = Toy::new();
-        events.iter().for_each(|event| toy.happen(*event));
+        for event in events {
+            toy.happen(event);
+        }
         let (lineages, expected) = toy.lineages(order);
         let mut found = Models::new();
         for entry in lineages.iter().flat_map(unlogged) {
