@@ -11,7 +11,7 @@ const SESSIONS: [&str; 3] = ["one", "two", "three"];
 /// A line of a log.
 #[derive(Clone, Debug)]
 enum Item {
-    Reply(ResponseLine),
+    Reply(Box<ResponseLine>),
     Account(ClientAccount),
 }
 
@@ -35,7 +35,7 @@ fn read(session: &str, items: &[Item], from: usize, until: usize) -> FileUpdate 
     let mut update = update(&path, 100 * from as u64, vec![]);
     for (item, offset) in items[from..until].iter().zip((100 * from as u64..).step_by(100)) {
         match item {
-            Item::Reply(line) => update.seen.add(offset, line.clone()),
+            Item::Reply(line) => update.seen.add(offset, (**line).clone()),
             Item::Account(account) => {
                 let account = account.clone();
                 update.accounts.push(SeenAccount { offset, account, seen_at: UnixMillis(0) });
@@ -51,7 +51,7 @@ fn item() -> impl Strategy<Value = Item> {
         let mut line = line(&format!("msg_01{id}"), payer, at * 10, output);
         (line.rank.main_chain, line.is_final) = (main_chain, is_final);
         line.attribution.copied = copied && id % 2 == 0;
-        Item::Reply(line)
+        Item::Reply(Box::new(line))
     });
     let models = (prop::array::uniform5(0_u64..300), prop::array::uniform5(0_u64..30));
     let account =
@@ -130,16 +130,16 @@ const REPLY: [u64; 5] = [7, 5, 0, 0, 100];
 fn family() -> [(&'static str, Vec<Item>); 2] {
     let copy = |mut line: ResponseLine| {
         line.attribution.copied = true;
-        Item::Reply(line)
+        Item::Reply(Box::new(line))
     };
     let of_parent = plus(REPLY, HIDDEN);
     let parent = vec![
-        Item::Reply(line("msg_01A", "one", 1000, 5)),
+        Item::Reply(Box::new(line("msg_01A", "one", 1000, 5))),
         Item::Account(account("one", 500, 600, &[("opus", of_parent)])),
     ];
     let fork = vec![
         copy(line("msg_01A", "one", 1000, 5)),
-        Item::Reply(line("msg_01B", "two", 90_000_000, 5)),
+        Item::Reply(Box::new(line("msg_01B", "two", 90_000_000, 5))),
         Item::Account(account("two", 500, 900, &[("opus", plus(of_parent, of_parent))])),
     ];
     [("one", parent), ("two", fork)]
@@ -163,7 +163,9 @@ fn a_fork_is_told_from_its_parent_whichever_log_is_read_first() {
         .into();
     let searched = |mut records: Vec<UnloggedRecord>| {
         // The client says how many searches, in tens of input; none is in the log.
-        records.iter_mut().for_each(|record| record.used.web_searches = 0);
+        for record in &mut records {
+            record.used.web_searches = 0;
+        }
         records
     };
     for logs in [[&parent, &fork], [&fork, &parent]] {
