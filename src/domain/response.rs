@@ -250,14 +250,15 @@ pub struct ClientModelAccount {
 }
 
 /// A `cost-state` line: the client's own cumulative account of a session, calls that never reach the
-/// log included. Kept beside the counted responses, never added to them.
+/// log included. Kept beside the counted responses, never added to them; what it has beyond them is for
+/// [`super::unlogged()`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAccount {
     /// The session.
     pub session: String,
-    /// When the session's process started, as the line has it; says which of several lines is newer.
+    /// When the first process started that this count goes on from: resumed and forked sessions keep it.
     pub started_at: Option<UnixMillis>,
-    /// Milliseconds the session has run.
+    /// Milliseconds that processes have run since, without the time between them; says which of several lines is newer.
     pub duration_ms: u64,
     /// The client's total.
     pub cost: super::Usd,

@@ -179,6 +179,23 @@ fn a_fork_is_told_from_its_parent_whichever_log_is_read_first() {
 }
 
 #[test]
+fn a_copy_of_a_log_without_its_beginning_does_not_say_where_an_account_stands() {
+    let [(session, items), _] = family();
+    let whole = || read(session, &items, 0, items.len());
+    let mut expected = Sandbox::new();
+    expected.ingest(vec![whole()]);
+    let cut = || FileUpdate { path: "/copy/-p/one.jsonl".into(), ..read(session, &items, 1, items.len()) };
+    for logs in [[cut(), whole()], [whole(), cut()]] {
+        let mut sandbox = Sandbox::new();
+        for log in logs {
+            sandbox.ingest(vec![log]);
+        }
+        assert_eq!(records(&sandbox), records(&expected));
+        assert_eq!(sandbox.query("SELECT after_at FROM account"), ["1000"]);
+    }
+}
+
+#[test]
 fn other_prices_make_unlogged_usage_cost_something_else() {
     let mut sandbox = Sandbox::new();
     for (session, items) in family() {

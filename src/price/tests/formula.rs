@@ -1,7 +1,7 @@
 //! The formula, case by case.
 
 use super::*;
-use crate::domain::{Geo, Part, PartKind, Speed, Tier};
+use crate::domain::{Geo, Part, PartKind, Speed, Tier, Used};
 
 const MILLION: u64 = 1_000_000;
 
@@ -248,4 +248,17 @@ fn each_response_decides_its_own_long_prompt() {
         }
         assert_eq!(Cost::Known(Picodollars(sum)), dollars(expected), "{name}");
     }
+}
+
+#[test]
+fn several_calls_together_are_no_long_prompt() {
+    let used = |tokens, web_searches| Used { tokens: TokenCounts::from_array(tokens), web_searches };
+    let cost = |name: &str, used: Used, day: &str| {
+        PriceTable::shipped().cost_of_calls(&model(name), &used, noon(day))
+    };
+    let much = [MILLION, MILLION, 0, 0, MILLION];
+    assert_eq!(cost("claude-haiku-5-5", used(much, 3), LATE), dollars("0.64"));
+    assert_eq!(cost("claude-opus-5-5[1m]", used(much, 0), LATE), dollars("24.2"));
+    assert_eq!(cost("claude-opus-5-5", used([0; 5], 0), LATE), dollars("0"));
+    assert_eq!(cost("claude-unheard-of-9", used(much, 0), LATE), Cost::Unpriced);
 }
