@@ -231,7 +231,9 @@ fn scenario(folder: &Path) -> Vec<String> {
     let expected: Scenario = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
     let sandbox = Sandbox::new();
     sandbox.scan_all(&[folder.to_owned()], &[]);
-    let report = sandbox.models();
+    let mut report = sandbox.models();
+    // A model that the client's account alone has was used by calls that no log has.
+    report.rows.retain(|_, row| row.message_count > 0);
     let models = expected.logged_per_model_dedup_by_message_id;
     if !report.rows.keys().eq(models.keys()) {
         return vec![format!("{name}: models {:?}, true {:?}", report.rows.keys(), models.keys())];
