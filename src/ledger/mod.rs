@@ -32,6 +32,7 @@ mod schema;
 mod seen;
 #[cfg(test)]
 mod tests;
+mod witness;
 mod write;
 
 pub use backup::{Backup, BackupStop};
@@ -50,6 +51,7 @@ pub use read::{LedgerReader, ResponseRecord, RestoredRecord, SightingRecord};
 pub use rebuild::{RebuildNote, Rebuilt, RebuiltFrom};
 pub use schema::SCHEMA_VERSION;
 pub use seen::{FileUpdate, Seen, SeenAccount, SeenFault};
+pub use witness::CopiedUsage;
 
 use crate::domain::{Cost, ModelName, UnixMillis, Usage};
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use pretty_assertions::assert_eq;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 22] = [
     "run",
     "scan",
     "daily",
@@ -22,7 +22,9 @@ const COMMANDS: [&str; 20] = [
     "publish",
     "check",
     "reassign",
+    "reconcile",
     "restore",
+    "status",
     "verify",
     "schema",
     "completions",
