@@ -37,6 +37,7 @@ fn data() -> ReportData {
         models: (0..MODELS)
             .map(|number| (ModelKey(number), format!("claude-model-{number}-20260101")))
             .collect(),
+        unlogged: Vec::new(),
     }
 }
 

@@ -4,12 +4,16 @@
 //! write to stdout, which carries results only. A log line that cannot be written (stderr closed, disk
 //! full) is dropped: logging never ends the program. Setting up fails only when it is done twice.
 
+mod color;
 mod counted;
+mod journal;
 mod recent;
 mod shown;
 
 pub use crate::domain::shown;
+pub use color::ColorChoice;
 pub use counted::Counts;
+pub use journal::{ERROR_PREFIX, stderr_is_journal};
 pub use recent::{RecentLine, Told, told};
 pub use shown::Chain;
 
@@ -154,50 +158,6 @@ impl FromStr for LogFormat {
     }
 }
 
-/// Whether output is coloured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ColorChoice {
-    /// On a terminal.
-    #[default]
-    Auto,
-    /// Everywhere.
-    Always,
-    /// Nowhere.
-    Never,
-}
-
-impl ColorChoice {
-    /// Names that are accepted.
-    pub const NAMES: [&'static str; 3] = ["auto", "always", "never"];
-
-    /// Whether to colour a stream, given whether it is a terminal.
-    pub fn colours(self, is_terminal: bool) -> bool {
-        match self {
-            Self::Auto => is_terminal,
-            Self::Always => true,
-            Self::Never => false,
-        }
-    }
-
-    /// Whether to colour what is written to stdout.
-    pub fn colours_stdout(self) -> bool {
-        self.colours(std::io::stdout().is_terminal())
-    }
-}
-
-impl FromStr for ColorChoice {
-    type Err = NotAccepted;
-
-    fn from_str(text: &str) -> Result<Self, NotAccepted> {
-        match text.to_ascii_lowercase().as_str() {
-            "auto" => Ok(Self::Auto),
-            "always" => Ok(Self::Always),
-            "never" => Ok(Self::Never),
-            _ => Err(NotAccepted { allowed: "auto, always or never" }),
-        }
-    }
-}
-
 /// What the logs look like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogOptions {
@@ -232,6 +192,7 @@ pub fn init(options: &LogOptions, usual: Level) -> Result<(), TelemetryError> {
     let sink = Sink {
         writer: BoxMakeWriter::new(std::io::stderr),
         is_terminal: std::io::stderr().is_terminal(),
+        is_journal: stderr_is_journal(),
         clock: Arc::new(SystemClock),
     };
     tracing::subscriber::set_global_default(subscriber(options, usual, sink)?)
@@ -242,6 +203,7 @@ pub fn init(options: &LogOptions, usual: Level) -> Result<(), TelemetryError> {
 struct Sink {
     writer: BoxMakeWriter,
     is_terminal: bool,
+    is_journal: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -271,6 +233,10 @@ fn subscriber(
     Ok(match options.format {
         LogFormat::Text => {
             let fields = debug_fn(shown::write_field).delimited(" ");
+            if sink.is_journal {
+                let layer = layer.event_format(journal::Prioritized::new()).fmt_fields(fields);
+                return Ok(Box::new(registry.with(layer.with_filter(filter))));
+            }
             let layer = layer.with_timer(time).with_target(false).fmt_fields(fields);
             Box::new(registry.with(layer.with_filter(filter)))
         }
@@ -316,6 +282,7 @@ mod tests {
         let sink = Sink {
             writer: BoxMakeWriter::new(move || writer.clone()),
             is_terminal,
+            is_journal: false,
             clock: Arc::new(Stopped),
         };
         tracing::subscriber::with_default(subscriber(options, usual, sink).unwrap(), || {

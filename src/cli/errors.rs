@@ -42,6 +42,61 @@ pub(super) struct NotCompared {
     pub(super) help: String,
 }
 
+/// `tallyd service` cannot do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServiceError {
+    /// Nobody is here to run a service.
+    #[error("no service manager can be asked: {why}")]
+    NoManager {
+        /// What was seen.
+        why: String,
+        /// What to do instead.
+        help: &'static str,
+    },
+    /// The service manager's own program has said no; why, it has said itself.
+    #[error("`{line}` has failed ({status})")]
+    Refused {
+        /// What was run.
+        line: String,
+        /// How it has ended.
+        status: std::process::ExitStatus,
+    },
+    /// A program cannot be run.
+    #[error("`{program}` cannot be run")]
+    Program {
+        /// Its name.
+        program: String,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file stands where ours belongs.
+    #[error("{path} was not written by `tallyd service install`")]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+        /// What can be done.
+        help: &'static str,
+    },
+    /// A file cannot be written, read or removed.
+    #[error("{path} cannot be {done}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was to be done to it.
+        done: &'static str,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A path that no unit can hold.
+    #[error("the path {path:?} cannot stand in a file of the service manager")]
+    Path {
+        /// The path.
+        path: PathBuf,
+    },
+}
+
 /// Something keeps usage from being published, or the server from being what it should be.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]

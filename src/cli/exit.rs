@@ -4,7 +4,7 @@
 //! `error: what`, then its causes, then `help:` with what to do, on stderr; if that is closed, nobody is
 //! there to be told and the code alone speaks.
 
-use super::errors::{NotCompared, PriceFileUnreadable, UnknownId, Unpublished, UsageError};
+use super::errors::{NotCompared, PriceFileUnreadable, ServiceError, UnknownId, Unpublished, UsageError};
 use super::output::OutputError;
 use crate::collect::CollectError;
 use crate::config::ConfigError;
@@ -12,7 +12,7 @@ use crate::daemon::DaemonError;
 use crate::ledger::{LedgerError, LockError};
 use crate::price::PriceError;
 use crate::report::ReportError;
-use crate::telemetry::shown;
+use crate::telemetry::{ERROR_PREFIX, shown, stderr_is_journal};
 use std::io::Write;
 
 /// How the process ends.
@@ -50,11 +50,13 @@ pub enum ExitCode {
     Differs,
     /// 15: no tallyd is running, or with `status --ready` not ready.
     NotRunning,
+    /// 16: `service` finds no service manager, or it refuses, or the service does not run.
+    NotServed,
 }
 
 impl ExitCode {
     /// Every code.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Done,
         Self::Failure,
         Self::Usage,
@@ -71,6 +73,7 @@ impl ExitCode {
         Self::Foreign,
         Self::Differs,
         Self::NotRunning,
+        Self::NotServed,
     ];
 
     /// The number that the parent process sees.
@@ -92,6 +95,7 @@ impl ExitCode {
             Self::Foreign => 13,
             Self::Differs => 14,
             Self::NotRunning => 15,
+            Self::NotServed => 16,
         }
     }
 
@@ -121,6 +125,7 @@ impl ExitCode {
                 "`tallyd verify` or `tallyd reconcile` lists it; the server's own rows are never lowered"
             }
             Self::NotRunning => "start it with `tallyd`; `tallyd check` says what keeps it from working",
+            Self::NotServed => "`tallyd service logs` and `tallyd check` say more",
         }
     }
 }
@@ -176,6 +181,9 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<
     if let Some(error) = error.downcast_ref::<NotCompared>() {
         return Some((error.code, Some(error.help.clone())));
     }
+    if let Some(error) = error.downcast_ref::<ServiceError>() {
+        return Some(service_verdict(error));
+    }
     if error.is::<ReportError>() {
         return Some((ExitCode::Usage, None));
     }
@@ -227,9 +235,27 @@ fn ledger_verdict(error: &LedgerError) -> (ExitCode, Option<String>) {
     }
 }
 
+fn service_verdict(error: &ServiceError) -> (ExitCode, Option<String>) {
+    let help = |text: &str| Some(text.to_owned());
+    match error {
+        ServiceError::NoManager { help: instead, .. } => (ExitCode::NotServed, help(instead)),
+        ServiceError::Refused { .. } | ServiceError::Program { .. } => (ExitCode::NotServed, None),
+        ServiceError::NotOurs { help: instead, .. } => (ExitCode::Usage, help(instead)),
+        ServiceError::Path { .. } => {
+            (ExitCode::Usage, help("give it in plain UTF-8 without control characters"))
+        }
+        ServiceError::File { .. } => {
+            (ExitCode::Failure, help("see that its folder is yours and that the disk has space left"))
+        }
+    }
+}
+
 /// Tells of an error on stderr and gives the code to end with.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    let (code, text) = told(error);
+    let (code, mut text) = told(error);
+    if stderr_is_journal() {
+        text = text.lines().flat_map(|line| [ERROR_PREFIX, line, "\n"]).collect();
+    }
     // There is no better place to report a closed stderr to.
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
     code
@@ -263,7 +289,7 @@ mod tests {
     #[test]
     fn codes_are_distinct_and_in_order() {
         let numbers = ExitCode::ALL.map(ExitCode::number);
-        assert_eq!(numbers.to_vec(), (0..=15).collect::<Vec<_>>());
+        assert_eq!(numbers.to_vec(), (0..=16).collect::<Vec<_>>());
     }
 
     #[test]

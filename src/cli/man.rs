@@ -85,6 +85,11 @@ mod tests {
         tallyd-run.1
         tallyd-scan.1
         tallyd-schema.1
+        tallyd-service-install.1
+        tallyd-service-logs.1
+        tallyd-service-status.1
+        tallyd-service-uninstall.1
+        tallyd-service.1
         tallyd-session.1
         tallyd-status.1
         tallyd-verify.1

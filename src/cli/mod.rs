@@ -25,6 +25,7 @@ pub mod restore;
 pub mod run;
 pub mod scan;
 pub mod schema;
+pub mod service;
 pub mod status;
 pub mod verify;
 
@@ -52,9 +53,10 @@ Settings come from flags, then the environment, then tallyd.toml, then defaults.
 Exit codes: 0 done, 1 unexpected failure, 2 usage, 3 configuration, 4 no state folder or home,
 5 ledger locked by another tallyd, 6 ledger written by a newer tallyd, 7 ledger cannot be read or
 written, 8 a price file is wrong, 9 nothing found for the id given to `explain`, 10 Supabase refuses the
-key or the user or lacks tallyd's SQL, or Anthropic refuses the key, 11 not sent in time, kept and sent later, 12 the server refuses
-some sessions, 13 the ledger belongs to another user or project, 14 `verify`,
-`restore` or `reconcile` found a lasting difference, 15 `status` finds no tallyd running, or not ready.";
+key or the user or lacks tallyd's SQL, or Anthropic refuses the key, 11 not sent in time, kept and sent
+later, 12 the server refuses some sessions, 13 the ledger belongs to another user or project, 14 `verify`,
+`restore` or `reconcile` found a lasting difference, 15 `status` finds no tallyd running, or not ready,
+16 no service manager that does what `service` asks of it.";
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -98,6 +100,8 @@ pub enum Command {
     Restore(restore::RestoreArgs),
     /// Print the ledger's figures for a monitoring system, as Prometheus text
     Metrics(metrics::MetricsArgs),
+    /// Have the system run tallyd for this user: install, look after and remove the service
+    Service(service::ServiceArgs),
     /// Print the SQL that sets a Supabase project up
     Schema(schema::SchemaArgs),
     /// Print the completion script of a shell
@@ -113,13 +117,15 @@ impl Cli {
         Self::parse()
     }
 
-    /// Does what needs no settings and so works however broken they are: completions, man pages, SQL.
+    /// Does what needs no settings and so works however broken they are: completions, man pages, SQL, the
+    /// service, whose installation alone looks at them.
     /// `None` where the command is another one.
     pub fn run_without_settings(&self) -> Option<anyhow::Result<ExitCode>> {
         match &self.command {
             Some(Command::Completions(args)) => Some(completions::run(args)),
             Some(Command::Man(args)) => Some(man::run(args)),
             Some(Command::Schema(args)) => Some(schema::run(args)),
+            Some(Command::Service(args)) => Some(service::run(args, self)),
             _ => None,
         }
     }
@@ -157,6 +163,7 @@ impl Cli {
             Some(Command::Restore(args)) => restore::run(args, settings),
             Some(Command::Metrics(args)) => metrics::run(args, settings),
             Some(Command::Schema(args)) => schema::run(args),
+            Some(Command::Service(args)) => service::run(args, self),
         }
     }
 

@@ -43,7 +43,7 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
         tracing::warn!(
             "counting is switched off (TOKEN_TRACKING_ENABLED or `enabled`): nothing is read, nothing is written"
         );
-        process.wait_for_end(settings.http)?;
+        process.wait_for_end(settings.http, settings.notify.clone())?;
         return Ok(ExitCode::Done);
     }
     let publish = settings.publish()?;
@@ -67,6 +67,7 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
         publisher,
         backup: settings.ledger_backup,
         http: settings.http,
+        notify: settings.notify.clone(),
     };
     daemon.run(process)?;
     Ok(ExitCode::Done)

@@ -147,21 +147,6 @@ fn folder_below(roots: &[PathBuf], path: &Path) -> String {
     }
 }
 
-/// The session that a path names: the parent of `subagents`, else the file's own name.
-pub(super) fn session_of(path: &Path) -> String {
-    let parts = path.components().map(|part| part.as_os_str().to_string_lossy());
-    let mut before = None;
-    for part in parts {
-        if part == "subagents"
-            && let Some(session) = before
-        {
-            return session;
-        }
-        before = Some(part.into_owned());
-    }
-    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
 /// True where the file's name says that it belongs to a sub-agent.
 pub(super) fn is_agent_file(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("agent-"))

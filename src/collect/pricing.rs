@@ -1,6 +1,6 @@
 //! The price table as the ledger wants it.
 
-use crate::domain::{Cost, ModelName, UnixMillis, Usage};
+use crate::domain::{Cost, ModelName, UnixMillis, Usage, Used};
 use crate::ledger::Pricing;
 use crate::price::PriceTable;
 
@@ -28,6 +28,10 @@ impl Pricing for TablePricing {
     fn price(&self, model: &ModelName, usage: &Usage, at: UnixMillis) -> (Cost, Vec<Cost>) {
         let priced = self.table.cost(model, usage, at);
         (priced.own, priced.parts)
+    }
+
+    fn price_calls(&self, model: &ModelName, used: &Used, at: UnixMillis) -> Cost {
+        self.table.cost_of_calls(model, used, at)
     }
 
     fn digest(&self) -> &str {

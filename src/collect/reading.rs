@@ -1,8 +1,8 @@
 //! Reading one file: lines to statements, in pieces that the ledger takes in.
 
-use super::plan::{Job, is_agent_file, session_of};
+use super::plan::{Job, is_agent_file};
 use crate::domain::{Cursor, UnixMillis};
-use crate::ledger::{FileUpdate, SeenAccount, SeenFault};
+use crate::ledger::{FileUpdate, SeenAccount, SeenFault, session_of};
 use crate::parse::{LineContext, Statement, parse_line, parse_unfinished};
 use crate::tail::{Flow, Line, LineReader, LogFile, Oddity, Start, TailError};
 use std::cell::RefCell;

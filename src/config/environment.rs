@@ -91,6 +91,22 @@ impl Environment {
         }
     }
 
+    /// A variable as it is, for a program that is started.
+    pub fn raw(&self, variable: &'static str) -> Option<OsString> {
+        (self.lookup)(variable)
+    }
+
+    /// Where this program is: as it is called by `PATH` where that leads to it, since the place that a link
+    /// points to may be gone after an upgrade.
+    pub fn program(&self) -> std::io::Result<PathBuf> {
+        let itself = std::env::current_exe()?;
+        let path = self.raw("PATH").unwrap_or_default();
+        let called = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
+        let mut called = called.map(|folder| folder.join("tallyd"));
+        let same = called.find(|file| file.canonicalize().is_ok_and(|real| real == itself));
+        Ok(same.unwrap_or(itself))
+    }
+
     /// The value of a variable that the XDG rules want to be an absolute path; else it does not count.
     pub fn absolute_path(&self, variable: &'static str) -> Result<Option<PathBuf>, ConfigError> {
         Ok(self.text(variable)?.map(PathBuf::from).filter(|path| path.is_absolute()))

@@ -10,7 +10,9 @@ mod error;
 mod file;
 mod folders;
 mod publish;
+mod service;
 mod value;
+mod variables;
 
 #[cfg(test)]
 mod folder_tests;
@@ -24,7 +26,9 @@ pub use error::ConfigError;
 pub use file::{KEYS, read_text};
 pub use publish::{Missing, Place, PublishSettingError};
 pub use value::weekday;
+pub use variables::set_variables;
 
+use crate::daemon::NotifyOptions;
 use crate::http::HttpOptions;
 use crate::publish::PublishOptions;
 use crate::reconcile::AdminOptions;
@@ -161,6 +165,8 @@ pub struct Settings {
     pub http: HttpOptions,
     /// A running tallyd keeps a backup of the ledger beside it.
     pub ledger_backup: bool,
+    /// The service manager that wants to be told how a running tallyd is.
+    pub notify: Option<NotifyOptions>,
     /// The config file that was read.
     pub config_file: Option<PathBuf>,
     roots: Vec<PathBuf>,
@@ -238,6 +244,7 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Settings
     Ok(Settings {
         publish,
         admin: AdminSettings::gather(environment),
+        notify: service::notify_options(environment),
         enabled: by_switch.or(file.enabled).unwrap_or(true),
         ledger_backup: by_backup.or(file.ledger_backup).unwrap_or(true),
         roots_source,

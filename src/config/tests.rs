@@ -124,6 +124,7 @@ fn nothing_said_gives_the_defaults() {
                 &publish::FilePublish::default(),
                 None
             ),
+            notify: None,
             config_file: None,
             roots: vec![home.join(".claude/projects"), home.join(".config/claude/projects")],
             state_dir: Some(home.join(".local/state/tallyd")),

@@ -6,6 +6,7 @@ mod vitals;
 
 use super::DaemonError;
 use super::lag::Lag;
+use super::manager::{Notifier, NotifyOptions, Pulse};
 use super::orders::{Answer, Order, Reload, serve};
 use super::pending::Pending;
 use super::process::Process;
@@ -58,13 +59,17 @@ pub struct Daemon {
     pub backup: bool,
     /// What it says of itself over HTTP.
     pub http: HttpOptions,
+    /// The service manager that wants to know how it is.
+    pub notify: Option<NotifyOptions>,
 }
 
 impl Daemon {
     /// Follows the logs until SIGTERM or SIGINT.
     pub fn run(self, process: Process) -> Result<(), DaemonError> {
         let Process { runtime, signals } = process;
-        let Self { collector, follow, reload, on_ready, publisher, backup, http } = self;
+        let Self { collector, follow, reload, on_ready, publisher, backup, http, notify } = self;
+        let pulse = Arc::new(Pulse::default());
+        let notify = Notifier::new(notify, Arc::clone(&pulse), publisher.is_some());
         let stop = collector.stop_switch();
         let ledger = collector.ledger().path().to_owned();
         let folder = ledger.parent().map(Path::to_owned);
@@ -72,10 +77,12 @@ impl Daemon {
         let (hint_sender, hints) = unbounded_channel();
         let (order_sender, orders) = std_mpsc::channel();
         let (answer_sender, answers) = unbounded_channel();
-        let worker = Worker::new(collector, follow, backup, move |hint| drop(hint_sender.send(hint)));
+        let worker = Worker::new(collector, follow, backup, Arc::clone(&pulse), move |hint| {
+            drop(hint_sender.send(hint));
+        });
         let thread = std::thread::Builder::new()
             .name("collect".to_owned())
-            .spawn(move || serve(worker, &orders, &answer_sender))
+            .spawn(move || serve(worker, &orders, &answer_sender, &pulse))
             .map_err(|source| DaemonError::SetUp { what: "the thread that writes the ledger", source })?;
         let mut state = Loop {
             orders: order_sender,
@@ -102,6 +109,7 @@ impl Daemon {
             lag: Lag::default(),
             seen: Seen::default(),
             serving,
+            notify,
         };
         let result = runtime.block_on(state.turn(signals, hints, answers, &reload));
         // Everything is in the ledger by now: what is left to send is what it says.
@@ -154,6 +162,7 @@ struct Loop {
     /// What the last pass has said of the folders.
     seen: Seen,
     serving: Option<Serving>,
+    notify: Notifier,
 }
 
 impl Loop {
@@ -165,6 +174,7 @@ impl Loop {
         reload: &Reload,
     ) -> Result<(), DaemonError> {
         self.hinted(Hint::Everything);
+        self.notify.begin(after(Duration::ZERO));
         loop {
             self.dispatch()?;
             let is_resting = self.is_resting();
@@ -180,6 +190,7 @@ impl Loop {
                     self.damage.get_or_insert(LedgerError::Damaged { path: self.ledger.clone(), what });
                 }
                 answer = answers.recv() => self.answered(answer.ok_or(DaemonError::WorkerGone)?)?,
+                () = sleep_until(self.notify.next(after(Duration::ZERO))) => self.notify.beat(after(Duration::ZERO)),
                 Some(asked) = asked(&mut self.serving) => drop(asked.send(self.vitals())),
                 () = sleep_until(self.next_pass), if is_resting => {}
                 Some(hint) = hints.recv(), if !is_resting => {
@@ -233,6 +244,7 @@ impl Loop {
                 self.worked(outcome)?;
             }
             Answer::Reloaded(Ok(repriced), publish) => {
+                self.notify.reloaded();
                 tracing::info!(repriced = repriced.unwrap_or(0), "reloaded settings and prices");
                 self.pending.add(Hint::Everything);
                 match (publish, &mut self.publisher) {
@@ -242,6 +254,7 @@ impl Loop {
                 }
             }
             Answer::Reloaded(Err(error), _) => {
+                self.notify.reloaded();
                 tracing::error!(error = %error, "new prices could not be applied; the next SIGHUP tries again");
                 let CollectError::Ledger(error) = error;
                 // What was found before is still to be mended, whatever this error is.
@@ -273,9 +286,11 @@ impl Loop {
     }
 
     fn reload(&mut self, reload: &Reload) -> Result<(), DaemonError> {
+        self.notify.reloading();
         match reload() {
             Ok(new) => self.orders.send(Order::Reload(Box::new(new))).map_err(|_| DaemonError::WorkerGone),
             Err(error) => {
+                self.notify.reloaded();
                 tracing::error!(error, "settings or prices are wrong; those from before stay in force");
                 Ok(())
             }

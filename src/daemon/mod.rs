@@ -8,8 +8,10 @@
 //! its ledger is deleted or cannot be made anew.
 
 mod backup;
+mod flood;
 mod follow;
 mod lag;
+mod manager;
 mod once;
 mod orders;
 mod pending;
@@ -20,6 +22,7 @@ mod tell;
 mod worker;
 
 pub use follow::{Daemon, OnReady};
+pub use manager::NotifyOptions;
 pub use once::block_on;
 pub use orders::{Reload, Reloaded};
 pub use process::Process;

@@ -1,9 +1,13 @@
 //! What the loop and the worker's thread say to each other.
 //!
-//! Owns: the orders, the answers, and the thread's work: one order after the other. Fails only by answers.
+//! Owns: the orders, the answers, and the thread's work: one order after the other, and how much of what it finds wrong
+//! is told. Fails only by answers.
 
+use super::flood::Flood;
+use super::manager::Pulse;
 use super::worker::{Outcome, Work, Worker};
 use crate::collect::{CollectError, CollectOptions, TablePricing};
+use crate::domain::{Clock, SystemClock};
 use crate::ledger::{LedgerError, Rebuilt};
 use crate::publish;
 use std::sync::mpsc::Receiver;
@@ -41,16 +45,33 @@ pub(super) enum Answer {
 }
 
 /// The worker's thread: one order after the other, until there are no more.
-pub(super) fn serve(mut worker: Worker, orders: &Receiver<Order>, answers: &UnboundedSender<Answer>) {
+pub(super) fn serve(
+    mut worker: Worker,
+    orders: &Receiver<Order>,
+    answers: &UnboundedSender<Answer>,
+    pulse: &Pulse,
+) {
+    let mut flood = Flood::default();
     for order in orders {
+        pulse.beat();
         let answer = match order {
-            Order::Work(work) => Answer::Worked(worker.work(&work)),
+            Order::Work(work) => {
+                let mut outcome = worker.work(&work);
+                if let Ok(summary) = &mut outcome.result {
+                    flood.hold_back(&mut summary.reports, SystemClock.now());
+                    if work == Work::Everything {
+                        pulse.found(summary.files);
+                    }
+                }
+                Answer::Worked(outcome)
+            }
             Order::Reload(new) => {
                 let Reloaded { pricing, collect, publish } = *new;
                 Answer::Reloaded(worker.reload(pricing, collect), publish)
             }
             Order::Mend(found) => Answer::Mended(worker.mend(&found).map_err(|error| (error, found))),
         };
+        pulse.rest();
         if answers.send(answer).is_err() {
             break;
         }

@@ -3,6 +3,7 @@
 //! Owns: SIGTERM, SIGINT, SIGHUP and SIGUSR1. Fails with [`DaemonError`] where the system gives none of them.
 
 use super::DaemonError;
+use super::manager::{self, NotifyOptions};
 use super::serving::Serving;
 use crate::http::{HttpOptions, Vitals};
 use futures_util::StreamExt;
@@ -26,9 +27,15 @@ impl Process {
         Ok(Self { runtime, signals })
     }
 
-    /// Waits for SIGTERM or SIGINT, answers over HTTP and does nothing else: counting is switched off.
-    pub fn wait_for_end(mut self, http: HttpOptions) -> Result<(), DaemonError> {
+    /// Waits for SIGTERM or SIGINT, answers over HTTP, tells the service manager that it is well and does nothing
+    /// else: counting is switched off.
+    pub fn wait_for_end(
+        mut self,
+        http: HttpOptions,
+        notify: Option<NotifyOptions>,
+    ) -> Result<(), DaemonError> {
         let mut serving = Serving::start(http, None, None)?;
+        let mut idle = std::pin::pin!(manager::idle(notify));
         self.runtime.block_on(async {
             loop {
                 let asked = async {
@@ -46,6 +53,7 @@ impl Process {
                         _ => break,
                     },
                     Some(asked) = asked => drop(asked.send(Vitals::off())),
+                    () = &mut idle => {}
                 }
             }
         });

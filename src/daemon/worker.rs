@@ -4,6 +4,7 @@
 mod tests;
 
 use super::backup::Backups;
+use super::manager::Pulse;
 use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, TablePricing};
 use crate::domain::{Clock, SystemClock};
 use crate::ledger::{Activity, LedgerError, Rebuilt};
@@ -11,6 +12,7 @@ use crate::watch::{FollowOptions, FoundFile, Hint, WatchError, Watcher, log_at};
 use std::collections::HashSet;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What a file gets of a pass, in bytes: what is written to others meanwhile waits no longer than for this.
 const SHARE: u64 = 64 << 20;
@@ -44,6 +46,8 @@ pub(super) struct Outcome {
 pub(super) struct Worker {
     collector: Collector<TablePricing>,
     watcher: Watcher,
+    /// Shows the loop that a long pass gets on.
+    pulse: Arc<Pulse>,
     /// Folders that could not be walked, said once.
     complained: HashSet<PathBuf>,
     /// Some session log is a link: no event tells of what is written to its target.
@@ -62,12 +66,14 @@ impl Worker {
         mut collector: Collector<TablePricing>,
         follow: FollowOptions,
         backup: bool,
+        pulse: Arc<Pulse>,
         sink: impl Fn(Hint) + Send + Sync + 'static,
     ) -> Self {
         collector.announce(Activity::Starting, false);
         collector.read_in_turns(SHARE);
         Self {
             collector,
+            pulse,
             watcher: Watcher::new(follow.force_polling, sink),
             complained: HashSet::new(),
             has_links: false,
@@ -212,7 +218,8 @@ impl Worker {
         files: &[FoundFile],
         problems: &mut Vec<WatchError>,
     ) -> Result<PassSummary, CollectError> {
-        let (watcher, mut progress) = (&mut self.watcher, |_| {});
+        let (watcher, pulse) = (&mut self.watcher, &self.pulse);
+        let mut progress = |_| pulse.beat();
         let mut pass = self.collector.begin(&mut progress);
         for folder in folders {
             let mut enter = |folder: &Path, metadata: &Metadata| {

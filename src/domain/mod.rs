@@ -14,6 +14,7 @@ mod response;
 mod text;
 mod time;
 mod tokens;
+mod unlogged;
 mod zone;
 
 pub use cell::{Cell, ModelKey, PeriodSums, SessionInfo, SessionKey, Totals};
@@ -29,4 +30,7 @@ pub use response::{
 pub use text::{is_harmful, shown};
 pub use time::{Clock, Quarter, SystemClock, UnixMillis};
 pub use tokens::TokenCounts;
+pub use unlogged::{
+    AccountLine, CopiedHistory, Lineage, LoggedCall, LoggedReply, UnloggedUsage, Used, unlogged,
+};
 pub use zone::iana_zone;

@@ -101,9 +101,10 @@ fn tell(status: &Status) {
         lag_ms = counted.lag_ms,
         responses = counted.responses,
         faults = counted.faults,
-        waiting = published.waiting,
-        parked = published.parked,
-        last_success = published.last_success_at.as_deref().unwrap_or("never"),
+        publishing = if published.enabled { "on" } else { "off" },
+        waiting = published.enabled.then_some(published.waiting),
+        parked = published.enabled.then_some(published.parked),
+        last_success = published.last_success_at.as_deref(),
         warnings = status.warnings,
         errors = status.errors,
         "status"

@@ -68,14 +68,18 @@ impl Shared {
 
     fn moment_of(&self, vitals: Vitals) -> Moment {
         let publishing = self.publishing;
-        let gathered = match &self.folder {
-            Some(folder) => gather(folder, publishing).inspect_err(|error| {
-                tracing::debug!(error = %Chain(error), "the ledger cannot be read for the listener");
-            }),
-            None => Ok(Metrics::default()),
+        let gathered = match (&self.folder, &vitals.state) {
+            // Its files are being exchanged: no connection of ours is to be among those that have them open.
+            (Some(_), DaemonState::Mending) => None,
+            (Some(folder), _) => gather(folder, publishing)
+                .inspect_err(|error| {
+                    tracing::debug!(error = %Chain(error), "the ledger cannot be read for the listener");
+                })
+                .ok(),
+            (None, _) => Some(Metrics::default()),
         };
-        let is_readable = gathered.is_ok();
-        let mut metrics = gathered.unwrap_or_else(|_| Metrics { publishing, ..Metrics::default() });
+        let is_readable = gathered.is_some();
+        let mut metrics = gathered.unwrap_or_else(|| Metrics { publishing, ..Metrics::default() });
         let of_publishing = Publishing {
             backlog: metrics.backlog,
             note: &metrics.note,

@@ -11,7 +11,7 @@ mod shape;
 
 use super::cells::join_cost;
 use super::row::{flag, id_hash};
-use super::{LedgerError, days, restored, sql_code, sql_words};
+use super::{LedgerError, days, restored, sql_code, sql_words, unlogged};
 use crate::domain::{SessionKey, UnixMillis};
 use rusqlite::{Connection, OpenFlags, Row as SqlRow};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -124,7 +124,17 @@ fn audit(sql: &Connection) -> Result<(), Finding> {
     aliases(sql)?;
     stamps(sql)?;
     found(days::defect(sql)?)?;
-    found(restored::defect(sql)?)
+    found(restored::defect(sql)?)?;
+    unlogged_usage(sql)
+}
+
+/// What accounts and responses leave unlogged is what is kept of it.
+fn unlogged_usage(sql: &Connection) -> Result<(), Finding> {
+    match unlogged::defect(sql) {
+        Ok(defect) => found(defect),
+        Err(LedgerError::Sqlite(error)) => Err(error.into()),
+        Err(error) => Err(Finding::Damage(error.to_string())),
+    }
 }
 
 /// What was found wrong, in words, as a finding.

@@ -135,3 +135,18 @@ fn read_cursor(row: &SqlRow<'_>) -> rusqlite::Result<Cursor> {
         tail: row.get::<_, i64>(6)?.cast_unsigned(),
     })
 }
+
+/// The session that a path names: the parent of `subagents`, else the file's own name.
+pub fn session_of(path: &Path) -> String {
+    let parts = path.components().map(|part| part.as_os_str().to_string_lossy());
+    let mut before = None;
+    for part in parts {
+        if part == "subagents"
+            && let Some(session) = before
+        {
+            return session;
+        }
+        before = Some(part.into_owned());
+    }
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}

@@ -1,10 +1,12 @@
 //! Taking in what was read: facts and cursors in one transaction.
 
 use super::cells::Cells;
+use super::files::session_of;
 use super::names::Names;
 use super::pending::{AllIds, Pending, PendingResponses};
 use super::row::Row;
 use super::seen::{FileUpdate, SeenLine, SeenResponse, SeenSession};
+use super::unlogged::Due;
 use super::{Ledger, LedgerError, Pricing, write};
 use crate::domain::{Cost, Picodollars, TokenCounts};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -110,17 +112,23 @@ fn ingest(
     pending.reserve(updates.iter().map(|update| update.seen.responses.len()).sum());
     let mut sightings = Vec::with_capacity(updates.iter().map(|update| update.seen.lines()).sum());
     let mut files = Vec::with_capacity(updates.len());
-    for update in updates {
-        files.push(take_in_file(sql, names, update, &mut pending, &mut sightings)?);
+    let (mut due, mut accounts) = (Due::default(), Vec::new());
+    for mut update in updates {
+        due.copies(sql, &session_of(&update.path), &update.seen.copies)?;
+        let of_file = std::mem::take(&mut update.accounts);
+        let file = take_in_file(sql, names, update, &mut pending, &mut sightings)?;
+        files.push(file);
+        accounts.push((file, of_file));
     }
     let summary = IngestSummary { lines: sightings.len() as u64, files, ..IngestSummary::default() };
     let ids: Vec<i64> = sightings.iter().map(|sighting| pending.id(sighting.position)).collect();
     let (entries, aliases, all_ids) = pending.finish();
-    let mut written = Written { responses: write::Responses::new(sql)?, cells: Cells::default(), summary };
+    let mut written =
+        Written { responses: write::Responses::new(sql)?, cells: Cells::default(), due, summary };
     for entry in &entries {
         write_entry(sql, names, entry, &entries, pricing, &mut written)?;
     }
-    let Written { cells, summary, .. } = written;
+    let Written { cells, summary, mut due, .. } = written;
     write::aliases(sql, &aliases)?;
     write::sightings(
         sql,
@@ -128,6 +136,11 @@ fn ingest(
     )?;
     cells.write(sql)?;
     names.write_sessions(sql)?;
+    // Where an account stands is told by the sightings before it.
+    for (file, accounts) in accounts {
+        due.accounts(sql, names, file, &accounts)?;
+    }
+    due.settle(sql, names, pricing)?;
     Ok((summary, all_ids))
 }
 
@@ -154,9 +167,6 @@ fn take_in_file(
     for fault in update.faults {
         write::fault(sql, file, &fault)?;
     }
-    for account in update.accounts {
-        write::account(sql, names, file, &account)?;
-    }
     Ok(file)
 }
 
@@ -164,6 +174,7 @@ fn take_in_file(
 struct Written<'a> {
     responses: write::Responses<'a>,
     cells: Cells,
+    due: Due,
     summary: IngestSummary,
 }
 
@@ -176,7 +187,7 @@ fn write_entry(
     pricing: &dyn Pricing,
     written: &mut Written<'_>,
 ) -> Result<(), LedgerError> {
-    let Written { responses, cells, summary } = written;
+    let Written { responses, cells, due, summary } = written;
     if let Some(by) = entry.absorbed_by {
         if let Some(row) = &entry.stored {
             let mut by = by;
@@ -185,6 +196,7 @@ fn write_entry(
             }
             write::absorb(sql, row.id, entries.get(by).map_or(row.id, |entry| entry.id))?;
             cells.replace(Some(row), None);
+            due.sessions.insert(row.session);
         }
         return Ok(());
     }
@@ -193,6 +205,8 @@ fn write_entry(
     if entry.stored.as_ref().is_some_and(|stored| row.same_facts(stored)) {
         return Ok(());
     }
+    due.sessions.extend(entry.stored.as_ref().map(|stored| stored.session));
+    due.sessions.insert(row.session);
     row.price(&entry.response, pricing);
     responses.write(&row, entry.stored.as_ref())?;
     cells.replace(entry.stored.as_ref(), Some(&row));

@@ -32,12 +32,13 @@ mod schema;
 mod seen;
 #[cfg(test)]
 mod tests;
+mod unlogged;
 mod witness;
 mod write;
 
 pub use backup::{Backup, BackupStop};
 pub use days::Span;
-pub use files::LogFigures;
+pub use files::{LogFigures, session_of};
 pub use ingest::{Change, IngestSummary};
 pub use lock::{Activity, Holder, LedgerLock, LockError};
 pub use losses::Losses;
@@ -51,9 +52,10 @@ pub use read::{LedgerReader, ResponseRecord, RestoredRecord, SightingRecord};
 pub use rebuild::{RebuildNote, Rebuilt, RebuiltFrom};
 pub use schema::SCHEMA_VERSION;
 pub use seen::{FileUpdate, Seen, SeenAccount, SeenFault};
+pub use unlogged::UnloggedRecord;
 pub use witness::CopiedUsage;
 
-use crate::domain::{Cost, ModelName, UnixMillis, Usage};
+use crate::domain::{Cost, ModelName, UnixMillis, Usage, Used};
 use std::path::{Path, PathBuf};
 
 /// File name of the ledger inside the state folder.
@@ -63,6 +65,12 @@ pub const LEDGER_FILE: &str = "ledger.sqlite";
 pub trait Pricing {
     /// The cost of the response's own counters and of each of its parts, in order.
     fn price(&self, model: &ModelName, usage: &Usage, at: UnixMillis) -> (Cost, Vec<Cost>);
+
+    /// The cost of what several calls used together, each of which may have been small.
+    fn price_calls(&self, model: &ModelName, used: &Used, at: UnixMillis) -> Cost {
+        let usage = Usage { tokens: used.tokens, web_searches: used.web_searches, ..Usage::default() };
+        self.price(model, &usage, at).0
+    }
 
     /// Names the table: two tables with the same digest price everything alike.
     fn digest(&self) -> &str;

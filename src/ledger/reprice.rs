@@ -2,7 +2,7 @@
 
 use super::cells::Cells;
 use super::row::{COLUMNS, Row};
-use super::{Ledger, LedgerError, Pricing, meta, write};
+use super::{Ledger, LedgerError, Pricing, meta, unlogged, write};
 use rusqlite::TransactionBehavior;
 
 impl Ledger {
@@ -33,6 +33,7 @@ impl Ledger {
             }
         }
         cells.write(&sql)?;
+        unlogged::reprice(&sql, names, pricing)?;
         meta::set(&sql, meta::PRICE_DIGEST, Some(pricing.digest()))?;
         sql.commit()?;
         Ok(Some(changed))

@@ -3,7 +3,7 @@
 //! Migrations only grow: an entry of [`MIGRATIONS`] that was ever released is never edited. The number
 //! of entries is the schema version, kept in SQLite's `user_version`.
 
-use super::{LedgerError, days, write};
+use super::{LedgerError, days, unlogged, write};
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 
@@ -18,6 +18,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/0004_sessions.sql"),
     include_str!("schema/0005_days.sql"),
     include_str!("schema/0006_message_ids.sql"),
+    include_str!("schema/0007_unlogged.sql"),
 ];
 
 /// The first version that keeps the sums of whole days.
@@ -25,6 +26,9 @@ const DAYS_SINCE: usize = 5;
 
 /// The first version that keeps a hash of a response's id.
 const ID_HASHES_SINCE: usize = 6;
+
+/// The first version that keeps unlogged usage.
+const UNLOGGED_SINCE: usize = 7;
 
 /// No tallyd will ever have written so many versions: such a number is a damaged one.
 const NO_VERSION: usize = 100_000;
@@ -51,6 +55,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
     }
     if found < ID_HASHES_SINCE {
         write::id_hashes(&transaction)?;
+    }
+    if found < UNLOGGED_SINCE {
+        unlogged::fill(&transaction)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", i64::try_from(SCHEMA_VERSION).unwrap_or(i64::MAX))?;

@@ -90,12 +90,17 @@ pub struct Seen {
     pub(super) responses: Vec<SeenResponse>,
     pub(super) lines: Vec<SeenLine>,
     pub(super) sessions: Vec<SeenSession>,
+    /// Who paid for lines that are copies, and the time of the latest.
+    pub(super) copies: Vec<(String, UnixMillis)>,
 }
 
 impl Seen {
     /// Takes in a line, which is at this offset.
     pub fn add(&mut self, offset: u64, mut line: ResponseLine) {
         self.see_session(&line.attribution.session, line.rank.main_chain, line.rank.at, line.cwd.take());
+        if line.attribution.copied {
+            self.see_copy(&line.attribution.session, line.rank.at);
+        }
         let (at, output, flags) = (line.rank.at.0, line.rank.output, flags(&line));
         let key = std::mem::replace(&mut line.key, MessageKey::Global(String::new()));
         let response = self.see_response(key, Response::new(line));
@@ -118,6 +123,13 @@ impl Seen {
         }
         self.responses.push(SeenResponse { key, response });
         self.responses.len() - 1
+    }
+
+    fn see_copy(&mut self, payer: &str, at: UnixMillis) {
+        match self.copies.iter_mut().find(|(known, _)| known == payer) {
+            Some((_, until)) => *until = at.max(*until),
+            None => self.copies.push((payer.to_owned(), at)),
+        }
     }
 
     fn see_session(&mut self, name: &str, main_chain: bool, at: UnixMillis, cwd: Option<String>) {

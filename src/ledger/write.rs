@@ -5,6 +5,7 @@ use super::cells::split_cost;
 use super::names::Names;
 use super::row::{Row, id_hash, part_kind_number, sql_count};
 use super::seen::{FileUpdate, SeenAccount, SeenFault, SeenLine};
+use crate::domain::{ClientAccount, UnixMillis};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
@@ -209,34 +210,69 @@ pub(super) fn fault(sql: &Connection, file: i64, fault: &SeenFault) -> Result<()
     Ok(())
 }
 
-/// Writes the client's own account of a session; the same account again changes nothing.
+/// Writes that the log of a session has copies of what another paid for; true where that was not known.
+pub(super) fn copies(
+    sql: &Connection,
+    session: &str,
+    payer: &str,
+    until: UnixMillis,
+) -> Result<bool, LedgerError> {
+    let mut statement = sql.prepare_cached(
+        "INSERT INTO copied_history VALUES (?1, ?2, ?3) \
+         ON CONFLICT DO UPDATE SET until = excluded.until WHERE until < excluded.until",
+    )?;
+    Ok(statement.execute(params![session, payer, until.0])? > 0)
+}
+
+/// Writes the client's own account of a session behind the lines before it in its log; true where that tells
+/// something new. The same account in another copy of the log may stand behind fewer lines.
 pub(super) fn account(
     sql: &Connection,
     names: &mut Names,
     file: i64,
     seen: &SeenAccount,
-) -> Result<(), LedgerError> {
+) -> Result<bool, LedgerError> {
     let account = &seen.account;
     let (dollars, picodollars) = split_cost(account.cost.0);
+    let after: Option<i64> = sql
+        .prepare_cached("SELECT max(at) FROM sighting WHERE file = ?1 AND offset < ?2")?
+        .query_row(params![file, sql_count(seen.offset)], |row| row.get(0))?;
+    let key = params![
+        account.session,
+        account.started_at.unwrap_or_default().0,
+        sql_count(account.duration_ms),
+        dollars,
+        picodollars,
+        after,
+        file,
+        sql_count(seen.offset),
+        seen.seen_at.0,
+    ];
+    let known = "session = ?1 AND started_at = ?2 AND duration_ms = ?3 AND cost_dollars = ?4 AND cost_picodollars = ?5";
+    let raised = sql
+        .prepare_cached(&format!(
+            "UPDATE account SET after_at = ?6 WHERE {known} AND coalesce(after_at < ?6, after_at IS NULL AND ?6 IS NOT NULL)"
+        ))?
+        .execute(key.get(..6).unwrap_or_default())?;
     let inserted = sql
         .prepare_cached(
-            "INSERT INTO account (session, started_at, duration_ms, cost_dollars, cost_picodollars, file, offset, seen_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+            "INSERT INTO account (session, started_at, duration_ms, cost_dollars, cost_picodollars, after_at, \
+             file, offset, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
         )?
-        .execute(params![
-            account.session,
-            account.started_at.unwrap_or_default().0,
-            sql_count(account.duration_ms),
-            dollars,
-            picodollars,
-            file,
-            sql_count(seen.offset),
-            seen.seen_at.0,
-        ])?;
+        .execute(key)?;
     if inserted == 0 {
-        return Ok(());
+        return Ok(raised > 0);
     }
-    let id = sql.last_insert_rowid();
+    account_models(sql, names, sql.last_insert_rowid(), account)?;
+    Ok(true)
+}
+
+fn account_models(
+    sql: &Connection,
+    names: &mut Names,
+    id: i64,
+    account: &ClientAccount,
+) -> Result<(), LedgerError> {
     for model in &account.models {
         let [input, output, five_minutes, one_hour, read] = model.tokens.as_array().map(sql_count);
         let (dollars, picodollars) = split_cost(model.cost.0);

@@ -9,7 +9,7 @@ use super::error::WhyUnpriced;
 use super::model::{LongPrompt, Model, Multipliers, Period};
 use super::rate::{Rate, SearchRate, TokenRates};
 use super::table::PriceTable;
-use crate::domain::{Cost, ModelName, Part, PartKind, Picodollars, TokenCounts, UnixMillis, Usage};
+use crate::domain::{Cost, ModelName, Part, PartKind, Picodollars, TokenCounts, UnixMillis, Usage, Used};
 
 /// What a response costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +68,17 @@ impl PriceTable {
             None => Cost::Known(Picodollars(0)),
         });
         PricedUsage { own: as_cost(own), parts: parts.collect() }
+    }
+
+    /// What several calls to `model` cost that used this much together, at the prices of their day and without any
+    /// option. Each of them may have been below the threshold of a long prompt, so that its prices are left out.
+    pub fn cost_of_calls(&self, model: &ModelName, used: &Used, at: UnixMillis) -> Cost {
+        let call = Call { kind: None, model, tokens: used.tokens, searches: used.web_searches };
+        let amount = self.basis(&call, &Usage::default(), at).and_then(|basis| match basis {
+            Some(basis) => Basis { long_prompt: None, rates: basis.period.rates, ..basis }.amount(&call),
+            None => Ok(Picodollars(0)),
+        });
+        as_cost(amount)
     }
 
     fn price(&self, call: &Call<'_>, usage: &Usage, at: UnixMillis) -> Result<Picodollars, WhyUnpriced> {

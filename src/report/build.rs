@@ -7,7 +7,7 @@ use super::blocks::{Block, Window, windows};
 use super::group::{Group, Models, Row, RowKey, Sums};
 use super::project::Directory;
 use super::zone::Calendar;
-use super::{BlockOptions, Kind, Order, ReportData, ReportError, Request, TokenLimit};
+use super::{BlockOptions, Kind, Order, ReportData, ReportError, Request, TokenLimit, Unlogged};
 use crate::domain::{Cell, ModelKey, PeriodSums, SessionKey, UnixMillis};
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -66,10 +66,15 @@ pub fn build(data: &ReportData, request: &Request) -> Result<Report, ReportError
     let builder = Builder { request, directory, models: Models::new(&data.models) };
     let is_chosen = |cell: &Cell| chosen.as_ref().is_none_or(|keys| keys.contains(&cell.session));
     let cells = data.cells.iter().filter(|cell| is_chosen(cell));
+    let is_asked = |session: Option<SessionKey>| {
+        chosen.as_ref().is_none_or(|keys| session.is_some_and(|session| keys.contains(&session)))
+    };
+    let unlogged = data.unlogged.iter().filter(|unlogged| is_asked(unlogged.session));
     let (body, totals) = match &request.kind {
+        // A window is of responses: when the others were, nobody can say to the hour.
         Kind::Blocks(options) => builder.blocks(&data.cells, is_chosen, options),
-        Kind::Daily if request.instances => builder.instances(cells),
-        kind => builder.rows(&data.days, cells, kind),
+        Kind::Daily if request.instances => builder.instances(cells, unlogged),
+        kind => builder.rows(&data.days, cells, unlogged, kind),
     };
     Ok(Report { request: request.clone(), body, totals: totals.sums(&builder.models) })
 }
@@ -106,6 +111,7 @@ impl Builder<'_> {
         &self,
         sums: &[PeriodSums<NaiveDate>],
         cells: impl Iterator<Item = &'c Cell>,
+        unlogged: impl Iterator<Item = &'c Unlogged>,
         kind: &Kind,
     ) -> (Body, Group) {
         let mut calendar = Calendar::new(&self.request.zone);
@@ -127,6 +133,19 @@ impl Builder<'_> {
             };
             groups.entry(key).or_default().add(cell);
         }
+        for unlogged in unlogged {
+            let day = calendar.day(unlogged.at.quarter());
+            let key = match (kind, unlogged.session) {
+                (Kind::Session { .. }, Some(session)) => GroupKey::Session(session),
+                (Kind::Project, Some(session)) => GroupKey::Project(self.directory.project(session)),
+                (Kind::Session { .. } | Kind::Project, None) => continue,
+                (Kind::Model, _) => GroupKey::Model(unlogged.model),
+                _ => GroupKey::Day(first_day(kind, day)),
+            };
+            if self.request.covers(day) {
+                groups.entry(key).or_default().add_unlogged(unlogged);
+            }
+        }
         let mut rows: Vec<(RowKey, Group)> =
             groups.into_iter().map(|(key, group)| (self.row_key(kind, key), group)).collect();
         sort(&mut rows);
@@ -136,15 +155,23 @@ impl Builder<'_> {
     }
 
     /// Daily rows of each project apart. The last N days are the last N of each project.
-    fn instances<'c>(&self, cells: impl Iterator<Item = &'c Cell>) -> (Body, Group) {
-        let mut by_project: BTreeMap<Arc<str>, Vec<&'c Cell>> = BTreeMap::new();
+    fn instances<'c>(
+        &self,
+        cells: impl Iterator<Item = &'c Cell>,
+        unlogged: impl Iterator<Item = &'c Unlogged>,
+    ) -> (Body, Group) {
+        let mut by_project: BTreeMap<Arc<str>, (Vec<&'c Cell>, Vec<&'c Unlogged>)> = BTreeMap::new();
         for cell in cells {
-            by_project.entry(self.directory.project(cell.session)).or_default().push(cell);
+            by_project.entry(self.directory.project(cell.session)).or_default().0.push(cell);
+        }
+        for unlogged in unlogged {
+            let Some(session) = unlogged.session else { continue };
+            by_project.entry(self.directory.project(session)).or_default().1.push(unlogged);
         }
         let mut totals = Group::default();
         let mut projects = Vec::with_capacity(by_project.len());
-        for (project, cells) in by_project {
-            let (body, sum) = self.rows(&[], cells.into_iter(), &Kind::Daily);
+        for (project, (cells, unlogged)) in by_project {
+            let (body, sum) = self.rows(&[], cells.into_iter(), unlogged.into_iter(), &Kind::Daily);
             if let Body::Rows(rows) = body
                 && !rows.is_empty()
             {

@@ -53,10 +53,20 @@ impl Sheet<'_> {
         if !self.request.breakdown {
             names.extend(["sessionCount", "unpricedModels"]);
         }
+        let is_of_blocks = matches!(self.request.kind, Kind::Blocks(_));
         if !self.request.no_cost {
-            names.push(if matches!(self.request.kind, Kind::Blocks(_)) { "costUSD" } else { "totalCost" });
+            names.push(if is_of_blocks { "costUSD" } else { "totalCost" });
+        }
+        if self.has_unlogged() {
+            names.push("unloggedTokens");
+            names.extend((!self.request.no_cost).then_some("unloggedCost"));
         }
         names.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Of models inside a row and of billing windows nobody knows it.
+    fn has_unlogged(&self) -> bool {
+        !self.request.breakdown && !matches!(self.request.kind, Kind::Blocks(_))
     }
 
     fn rows(&mut self, project: Option<&Arc<str>>, rows: &[Row]) {
@@ -70,15 +80,27 @@ impl Sheet<'_> {
     fn sums(&mut self, key: &[String], sums: &Sums) {
         if self.request.breakdown {
             for model in &sums.models {
-                self.line(key, &formula_safe(&model.name), &model.totals, None);
+                let fields = self.fields(key, &formula_safe(&model.name), &model.totals, None);
+                self.write(&fields);
             }
-        } else {
-            let unpriced = [sums.sessions.to_string(), joined(sums.unpriced())];
-            self.line(key, &joined(sums.models.iter()), &sums.totals, Some(unpriced));
+            return;
         }
+        let unpriced = [sums.sessions.to_string(), joined(sums.unpriced())];
+        let mut fields = self.fields(key, &joined(sums.models.iter()), &sums.totals, Some(unpriced));
+        if self.has_unlogged() {
+            fields.push(sums.unlogged.tokens.total().to_string());
+            fields.extend((!self.request.no_cost).then(|| cost(&sums.unlogged)));
+        }
+        self.write(&fields);
     }
 
-    fn line(&mut self, key: &[String], models: &str, totals: &Totals, whole: Option<[String; 2]>) {
+    fn fields(
+        &self,
+        key: &[String],
+        models: &str,
+        totals: &Totals,
+        whole: Option<[String; 2]>,
+    ) -> Vec<String> {
         let mut fields = key.to_vec();
         if self.request.kind != Kind::Model {
             fields.push(models.to_owned());
@@ -86,9 +108,9 @@ impl Sheet<'_> {
         fields.extend(total_fields(totals));
         fields.extend(whole.into_iter().flatten());
         if !self.request.no_cost {
-            fields.push(totals.known_cost().map(|cost| cost.to_string()).unwrap_or_default());
+            fields.push(cost(totals));
         }
-        self.write(&fields);
+        fields
     }
 
     fn write(&mut self, fields: &[String]) {
@@ -99,6 +121,11 @@ impl Sheet<'_> {
         let bytes = self.writer.into_inner().expect("memory can always be flushed to");
         String::from_utf8(bytes).expect("made of strings")
     }
+}
+
+/// Every digit; nothing where there is no price.
+fn cost(totals: &Totals) -> String {
+    totals.known_cost().map(|cost| cost.to_string()).unwrap_or_default()
 }
 
 fn key_names(kind: &Kind) -> &'static [&'static str] {

@@ -3,6 +3,7 @@
 //! Owns: the sums of a report. Refuses: knowing what the groups mean or how they are shown; thinking
 //! tokens stay beside the output they are part of. Cannot fail.
 
+use super::Unlogged;
 use super::project::Session;
 use crate::domain::{Cell, ModelKey, PeriodSums, SessionKey, Totals, UnixMillis};
 use chrono::NaiveDate;
@@ -69,9 +70,18 @@ pub(super) struct Sums {
     pub(super) restored_sessions: u64,
     /// Of everything, what comes from there.
     pub(super) restored: Totals,
+    /// Beside everything, what no log has.
+    pub(super) unlogged: Totals,
 }
 
 impl Sums {
+    /// What is logged and what is not, together.
+    pub(super) fn all(&self) -> Totals {
+        let mut all = self.totals;
+        all += self.unlogged;
+        all
+    }
+
     /// The models that have calls without a price.
     pub(super) fn unpriced(&self) -> impl Iterator<Item = &ModelSums> {
         self.models.iter().filter(|model| model.totals.unpriced > 0)
@@ -113,6 +123,7 @@ pub(super) struct Group {
     sessions: FxHashSet<SessionKey>,
     /// Of these, the ones that were read from the server, and what they have.
     restored: (FxHashSet<SessionKey>, Totals),
+    unlogged: Totals,
     /// Earliest response so far.
     pub(super) first: UnixMillis,
     /// Latest response so far.
@@ -123,7 +134,7 @@ impl Default for Group {
     fn default() -> Self {
         let (first, last) = (UnixMillis(i64::MAX), UnixMillis(i64::MIN));
         let (models, sessions) = (Vec::new(), FxHashSet::default());
-        Self { models, sessions, restored: Default::default(), first, last }
+        Self { models, sessions, restored: Default::default(), unlogged: Totals::default(), first, last }
     }
 }
 
@@ -145,6 +156,13 @@ impl Group {
         self.add_model(cell.model, cell.totals);
     }
 
+    /// Adds what no log has.
+    pub(super) fn add_unlogged(&mut self, unlogged: &Unlogged) {
+        self.unlogged += unlogged.totals;
+        self.first = self.first.min(unlogged.at);
+        self.last = self.last.max(unlogged.at);
+    }
+
     /// Adds what all sessions used in a period. When in the period that was, nobody can say.
     pub(super) fn add_period<P>(&mut self, period: &PeriodSums<P>) {
         self.sessions.extend(&period.sessions);
@@ -158,6 +176,7 @@ impl Group {
         self.sessions.extend(&other.sessions);
         self.restored.0.extend(&other.restored.0);
         self.restored.1 += other.restored.1;
+        self.unlogged += other.unlogged;
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         for (model, totals) in &other.models {
@@ -193,6 +212,7 @@ impl Group {
             models,
             restored_sessions: number(&self.restored.0),
             restored: self.restored.1,
+            unlogged: self.unlogged,
         }
     }
 }

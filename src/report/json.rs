@@ -241,6 +241,26 @@ struct Counts<'a> {
     unpriced_models: Vec<&'a str>,
     #[serde(flatten)]
     restored: Option<Restored>,
+    #[serde(flatten)]
+    unlogged: Option<UnloggedSum>,
+}
+
+/// What no log has of a sum, beside it; its keys are absent where that is nothing.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UnloggedSum {
+    unlogged_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unlogged_cost: Option<Number>,
+}
+
+impl UnloggedSum {
+    fn new(sums: &Sums, costs: Costs) -> Option<Self> {
+        (sums.unlogged != Totals::default()).then(|| Self {
+            unlogged_tokens: sums.unlogged.tokens.total(),
+            unlogged_cost: costs.sum(&sums.unlogged),
+        })
+    }
 }
 
 /// What of a sum comes from the server; its keys are absent where that is nothing.
@@ -275,6 +295,7 @@ impl<'a> Counts<'a> {
             session_count: sums.sessions,
             unpriced_models: sums.unpriced().map(|model| &*model.name).collect(),
             restored: Restored::new(sums, costs),
+            unlogged: UnloggedSum::new(sums, costs),
         }
     }
 }

@@ -29,7 +29,7 @@ pub use request::{
 pub(crate) use text::{clean, formula_safe, grouped, named};
 pub use zone::Zone;
 
-use crate::domain::{Cell, ModelKey, PeriodSums, SessionInfo};
+use crate::domain::{Cell, ModelKey, PeriodSums, SessionInfo, SessionKey, Totals, UnixMillis};
 use chrono::NaiveDate;
 
 /// What a report is made from: [`Request::source`] says which of it.
@@ -43,6 +43,21 @@ pub struct ReportData {
     pub sessions: Vec<SessionInfo>,
     /// The names of the models that the cells name.
     pub models: Vec<(ModelKey, String)>,
+    /// What the client's own accounts have and no log does.
+    pub unlogged: Vec<Unlogged>,
+}
+
+/// What the client's own account of a session has of a model, and no log does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unlogged {
+    /// The session; `None` where reports over days alone are asked for.
+    pub session: Option<SessionKey>,
+    /// The model.
+    pub model: ModelKey,
+    /// The latest reply that the account has in it.
+    pub at: UnixMillis,
+    /// Tokens, searches and cost; no responses, since their number is not known.
+    pub totals: Totals,
 }
 
 /// How a report is written down.

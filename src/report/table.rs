@@ -141,7 +141,7 @@ impl<'a> Page<'a> {
 
     fn rows(&self, rows: &[Row]) -> Option<String> {
         let mut lines: Vec<Line> = rows.iter().flat_map(|row| self.row_lines(row)).collect();
-        lines.push(self.total_line());
+        lines.extend(self.total_lines());
         self.layout(&self.header(), lines)
     }
 
@@ -154,7 +154,7 @@ impl<'a> Page<'a> {
             lines.push(Line { cells, look: Look::Total });
             lines.extend(rows.iter().flat_map(|row| self.row_lines(row)));
         }
-        lines.push(self.total_line());
+        lines.extend(self.total_lines());
         self.layout(&header, lines)
     }
 
@@ -222,8 +222,17 @@ impl<'a> Page<'a> {
         Line { cells: self.wide_name(name, &model.totals), look: Look::Faint }
     }
 
-    fn total_line(&self) -> Line {
-        Line { cells: self.wide_name("Total".to_owned(), &self.report.totals.totals), look: Look::Total }
+    /// The sum of the rows; with what no log has, and both together, where there is any.
+    fn total_lines(&self) -> Vec<Line> {
+        let sums = &self.report.totals;
+        let line = |name: &str, totals: &Totals| Line {
+            cells: self.wide_name(name.to_owned(), totals),
+            look: Look::Total,
+        };
+        if sums.unlogged == Totals::default() {
+            return vec![line("Total", &sums.totals)];
+        }
+        vec![line("Logged", &sums.totals), line("Unlogged", &sums.unlogged), line("Total", &sums.all())]
     }
 
     /// A name in the first column and numbers, with nothing between.

@@ -7,7 +7,7 @@ use pretty_assertions::assert_eq;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "run",
     "scan",
     "daily",
@@ -24,12 +24,13 @@ const COMMANDS: [&str; 22] = [
     "reassign",
     "reconcile",
     "restore",
-    "status",
     "verify",
     "schema",
     "completions",
     "man",
     "metrics",
+    "service",
+    "status",
 ];
 
 /// An explanation of the case in `fixtures/edge` whose reply has several lines.
@@ -129,7 +130,8 @@ fn completions_and_man_pages_work_whatever_the_settings_are() {
     }
     let pages = sandbox.path("man1");
     broken(&["man", "--dir", &pages.to_string_lossy()]);
-    assert_eq!(files_below(&pages).len(), COMMANDS.len() + 1);
+    // And a page for each of the four things that `service` does.
+    assert_eq!(files_below(&pages).len(), COMMANDS.len() + 1 + 4);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use std::process::Command;
 const TOLERANCE: Decimal = Decimal::from_parts(1, 0, 0, false, 6);
 
 /// The file of that name in the corpora, if it is there.
-fn corpus(name: &str) -> Option<PathBuf> {
+pub(crate) fn corpus(name: &str) -> Option<PathBuf> {
     let beside = ["..", "shared", "corpora"].iter().fold(root().to_owned(), |path, part| path.join(part));
     let path = env::var_os("TALLYD_CORPORA").map_or(beside, PathBuf::from).join(name);
     if path.is_file() {
@@ -32,7 +32,7 @@ fn corpus(name: &str) -> Option<PathBuf> {
 }
 
 /// Unpacks an archive into a new folder of the sandbox.
-fn unpack(archive: &Path, sandbox: &Sandbox) -> PathBuf {
+pub(crate) fn unpack(archive: &Path, sandbox: &Sandbox) -> PathBuf {
     let folder = sandbox.path("unpacked");
     fs::create_dir_all(&folder).expect("a folder");
     let status =
@@ -42,7 +42,7 @@ fn unpack(archive: &Path, sandbox: &Sandbox) -> PathBuf {
 }
 
 /// The digits of a JSON number as an exact decimal.
-fn decimal(raw: &RawValue) -> Decimal {
+pub(crate) fn decimal(raw: &RawValue) -> Decimal {
     let digits = raw.get();
     digits
         .parse()

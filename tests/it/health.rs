@@ -251,6 +251,10 @@ fn usr1_tells_the_status_in_the_log() {
     daemon.signal("USR1");
     let line = daemon.wait_for("status");
     assert!(line.contains("state=\"following\"") && line.contains("responses=1"), "{line}");
+    assert!(
+        line.contains("publishing=\"off\"") && !line.contains("waiting"),
+        "nothing waits for nobody: {line}"
+    );
     daemon.stop();
 }
 

@@ -1,11 +1,13 @@
 //! The one integration binary: black-box tests on the built `tallyd`, one module a subject. None looks into the
 //! program but `tidy`, which reads the sources, `fuzz_corpus`, which runs inputs through its pure parts, and
-//! `model`, which drives the library.
+//! `model`, which drives the library, and `bill`, which reads the ledger by it.
 
 #[cfg(test)]
 mod adversity;
 #[cfg(test)]
 mod beside;
+#[cfg(test)]
+mod bill;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
@@ -14,6 +16,7 @@ mod corpora;
 mod damage;
 #[cfg(test)]
 mod deploy;
+mod entrypoint;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
@@ -38,6 +41,8 @@ mod matrix;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod privacy;
 #[cfg(test)]
 mod process;
@@ -55,6 +60,7 @@ mod reconcile;
 mod remote;
 #[cfg(test)]
 mod replay;
+mod service;
 #[cfg(test)]
 mod soak;
 #[cfg(test)]

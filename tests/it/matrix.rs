@@ -5,15 +5,12 @@
 //! What the other tools answered was measured on their released binaries, offline, on the same cases:
 //! ccusage 20.0.24 (npm), agentsview 0.46.1 and claude-monitor 4.0.0 (both `PyPI`).
 
-use crate::support::{Counts, Sandbox, root};
+use crate::support::{Counts, Sandbox, settle};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
-use std::env;
 use std::fmt::Write as _;
 use std::fs;
 
-const START: &str = "<!-- comparison:start -->";
-const END: &str = "<!-- comparison:end -->";
 const SESSION: &str = "11111111-1111-4111-8111-111111111111";
 const OTHER_SESSION: &str = "22222222-2222-4222-8222-222222222222";
 const M: u64 = 1_000_000;
@@ -308,25 +305,6 @@ fn render(rows: &[(Case, String)]) -> String {
     table
 }
 
-/// Compares the part of a file between the markers (the whole file without them), or writes it anew.
-fn settle(path: &str, table: &str) {
-    let file = root().join(path);
-    let old = fs::read_to_string(&file).unwrap_or_default();
-    let block = format!("{START}\n{table}{END}");
-    let span = old.find(START).and_then(|from| Some((from, old.find(END)? + END.len())));
-    if env::var_os("TALLYD_UPDATE").is_some() {
-        let new = match span {
-            Some((from, to)) => format!("{}{block}{}", &old[..from], &old[to..]),
-            None => format!("{old}{block}\n"),
-        };
-        fs::write(&file, new).unwrap_or_else(|error| panic!("{path}: {error}"));
-        return;
-    }
-    let (from, to) = span
-        .unwrap_or_else(|| panic!("{path} has no table between {START} and {END}; run with TALLYD_UPDATE=1"));
-    assert_eq!(&old[from..to], block, "{path} differs from this run; TALLYD_UPDATE=1 writes it anew");
-}
-
 #[test]
 fn the_comparison_is_right_in_every_row_and_stands_in_the_readme() {
     let cases = [counting(), tiers(), options(), models(), places()].into_iter().flatten();
@@ -341,8 +319,8 @@ fn the_comparison_is_right_in_every_row_and_stands_in_the_readme() {
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert_eq!(rows.len(), 27, "a row was lost");
     let table = render(&rows);
-    settle("fixtures/comparison.md", &table);
-    settle("README.md", &table);
+    settle("fixtures/comparison.md", "comparison", &table);
+    settle("README.md", "comparison", &table);
 }
 
 #[test]

@@ -206,7 +206,8 @@ fn no_text_is_in_what_a_killed_daemon_leaves_or_says() {
         assert!(daemon.kill());
         let files = files_below(&sandbox.state());
         assert!(files.iter().any(|file| file.to_string_lossy().ends_with("-wal")), "{files:?}");
-        for file in files {
+        // The socket that `tallyd status` asks on holds nothing.
+        for file in files.into_iter().filter(|file| file.is_file()) {
             assert_silent(&file.display().to_string(), &fs::read(&file).expect("a ledger file"));
         }
     }

@@ -65,7 +65,8 @@ impl Sandbox {
         self.wrapped(Command::new(program()))
     }
 
-    fn wrapped(&self, mut command: Command) -> Command {
+    /// Another program with the same.
+    pub(crate) fn wrapped(&self, mut command: Command) -> Command {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.path("home")).env("TZ", "UTC").current_dir(self.folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -200,7 +201,7 @@ impl Sandbox {
 }
 
 /// The program under test: the one that was built with the tests, or `$TALLYD_BINARY`.
-fn program() -> std::ffi::OsString {
+pub(crate) fn program() -> std::ffi::OsString {
     std::env::var_os("TALLYD_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_tallyd").into())
 }
 

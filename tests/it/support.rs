@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -219,4 +220,24 @@ pub(crate) fn instant(seconds: i64) -> SystemTime {
 /// The repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Compares the part of a file between the markers of that name, or writes it anew (`TALLYD_UPDATE=1`).
+pub(crate) fn settle(path: &str, name: &str, table: &str) {
+    let (start, end) = (format!("<!-- {name}:start -->"), format!("<!-- {name}:end -->"));
+    let file = root().join(path);
+    let old = fs::read_to_string(&file).unwrap_or_default();
+    let block = format!("{start}\n{table}{end}");
+    let span = old.find(&start).and_then(|from| Some((from, old.find(&end)? + end.len())));
+    if env::var_os("TALLYD_UPDATE").is_some() {
+        let new = match span {
+            Some((from, to)) => format!("{}{block}{}", &old[..from], &old[to..]),
+            None => format!("{old}{block}\n"),
+        };
+        fs::write(&file, new).unwrap_or_else(|error| panic!("{path}: {error}"));
+        return;
+    }
+    let (from, to) = span
+        .unwrap_or_else(|| panic!("{path} has no table between {start} and {end}; run with TALLYD_UPDATE=1"));
+    assert_eq!(&old[from..to], block, "{path} differs from this run; TALLYD_UPDATE=1 writes it anew");
 }

@@ -1,8 +1,8 @@
 //! The ledger's side of a comparison: sums by session, UTC day and model, and what is known of single sessions.
 
 use super::day;
-use crate::domain::{Cell, Usd};
-use crate::ledger::{LedgerError, LedgerReader};
+use crate::domain::{Cell, UnixMillis, Usd};
+use crate::ledger::{LedgerError, LedgerReader, UnloggedRecord};
 use crate::price::{PriceTable, SearchRate};
 use crate::reconcile::{Book, Inherited, Logged, Unlogged};
 use std::collections::{BTreeSet, HashMap};
@@ -25,13 +25,27 @@ pub(super) fn read(ledger: &LedgerReader, prices: &PriceTable) -> Result<Book, L
             searches_cost: searches_cost(&cell, model, prices),
         });
     }
-    Ok(Book { logged, unlogged: unlogged(ledger)?, ..Book::default() })
+    Ok(Book { logged, unlogged: unlogged(ledger, prices)?, ..Book::default() })
 }
 
-/// What the clients' own accounts hold beyond what was logged.
-#[expect(clippy::unnecessary_wraps, reason = "what reads it from the ledger may fail")]
-fn unlogged(_: &LedgerReader) -> Result<Vec<Unlogged>, LedgerError> {
-    Ok(Vec::new())
+/// What the clients' own accounts hold beyond what was logged, on the day of the latest reply in them.
+fn unlogged(ledger: &LedgerReader, prices: &PriceTable) -> Result<Vec<Unlogged>, LedgerError> {
+    let records = ledger.unlogged()?.into_iter().filter(|record| !record.used.is_zero());
+    let of_record = |record: UnloggedRecord| {
+        let cost = record.cost.known().map(Usd::from);
+        let searches = price_of_searches(record.used.web_searches, &record.model, record.at, prices);
+        Unlogged {
+            session: record.session,
+            day: day(record.at),
+            model: record.model,
+            tokens: record.used.tokens,
+            web_searches: record.used.web_searches,
+            cost,
+            // Where it has no price, its searches are in no cost either.
+            searches_cost: cost.map_or(Usd(0), |_| searches),
+        }
+    };
+    Ok(records.map(of_record).collect())
 }
 
 /// What is compared by session: clients, and copies of other sessions' responses.
@@ -61,7 +75,11 @@ fn searches_cost(cell: &Cell, model: &str, prices: &PriceTable) -> Usd {
     if cell.totals.unpriced > 0 {
         return Usd(0);
     }
-    let period = prices.find(model).and_then(|model| model.period_at(cell.quarter.start()));
+    price_of_searches(cell.totals.web_searches, model, cell.quarter.start(), prices)
+}
+
+fn price_of_searches(count: u64, model: &str, at: UnixMillis, prices: &PriceTable) -> Usd {
+    let period = prices.find(model).and_then(|model| model.period_at(at));
     let rate = period.and_then(|period| period.web_search).map_or(0, SearchRate::picodollars);
-    Usd(i128::from(cell.totals.web_searches).saturating_mul(i128::from(rate)))
+    Usd(i128::from(count).saturating_mul(i128::from(rate)))
 }

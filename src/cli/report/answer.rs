@@ -4,12 +4,13 @@ use super::{Order, Output, ReportKind, ReportQuery, TokenLimit};
 use crate::cli::exit::ExitCode;
 use crate::cli::{engine, output};
 use crate::config::Settings;
-use crate::domain::{Clock, SystemClock};
-use crate::ledger::{LedgerError, LedgerReader};
+use crate::domain::{Clock, ModelKey, SessionInfo, SessionKey, SystemClock, Totals, Usd};
+use crate::ledger::{LedgerError, LedgerReader, UnloggedRecord};
 use crate::report::{
-    self, BlockLength, BlockOptions, Format, Kind, ReportData, ReportError, Request, Source, Style, Zone,
-    parse_date,
+    self, BlockLength, BlockOptions, Format, Kind, ReportData, ReportError, Request, Source, Style, Unlogged,
+    Zone, parse_date,
 };
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -68,7 +69,7 @@ fn answer(query: &ReportQuery, settings: &Settings, ledger: &LedgerReader) -> an
 /// What the report is made from: as little of the ledger as tells it.
 pub fn data(request: &Request, ledger: &LedgerReader) -> Result<ReportData, LedgerError> {
     let models = ledger.models()?;
-    Ok(match request.source() {
+    let mut data = match request.source() {
         Source::Days => ReportData {
             days: ledger.sums(request.span(), |quarter| request.day_of(quarter))?,
             cells: ledger.restored_cells()?,
@@ -91,7 +92,47 @@ pub fn data(request: &Request, ledger: &LedgerReader) -> Result<ReportData, Ledg
             models,
             ..ReportData::default()
         },
-    })
+    };
+    add_unlogged(&mut data, request.source(), ledger.unlogged()?);
+    Ok(data)
+}
+
+/// Adds what no log has. A session of which nothing at all was logged is in no list of sessions yet.
+fn add_unlogged(data: &mut ReportData, source: Source, records: Vec<UnloggedRecord>) {
+    let models: HashMap<String, ModelKey> =
+        data.models.iter().map(|(key, name)| (name.clone(), *key)).collect();
+    let mut sessions: HashMap<String, SessionKey> =
+        data.sessions.iter().map(|session| (session.id.clone(), session.key)).collect();
+    for record in records.into_iter().filter(|record| !record.used.is_zero()) {
+        let session = match (sessions.get(&record.session), source) {
+            (Some(session), _) => Some(*session),
+            (None, Source::Days) => None,
+            (None, Source::LatestSessions(_)) => continue,
+            (None, Source::Cells) => {
+                // The ledger numbers sessions from 1.
+                let key = SessionKey(-1 - i64::try_from(sessions.len()).unwrap_or_default());
+                sessions.insert(record.session.clone(), key);
+                let id = record.session.clone();
+                data.sessions.push(SessionInfo { key, id, cwd: None, folder: String::new() });
+                Some(key)
+            }
+        };
+        let Some(model) = models.get(&record.model).copied() else { continue };
+        data.unlogged.push(Unlogged { session, model, at: record.at, totals: totals(&record) });
+    }
+}
+
+fn totals(record: &UnloggedRecord) -> Totals {
+    let tokens = record.used.tokens;
+    let unpriced = if record.cost.known().is_none() { tokens.total() } else { 0 };
+    Totals {
+        tokens,
+        web_searches: record.used.web_searches,
+        unpriced: u64::from(record.cost.known().is_none()),
+        unpriced_tokens: unpriced,
+        cost: record.cost.known().map_or(Usd(0), Usd::from),
+        ..Totals::default()
+    }
 }
 
 /// What was asked for, against the settings.

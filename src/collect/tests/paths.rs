@@ -1,7 +1,8 @@
 //! What the path of a log says.
 
 use super::*;
-use crate::collect::plan::{is_agent_file, session_of};
+use crate::collect::plan::is_agent_file;
+use crate::ledger::session_of;
 use pretty_assertions::assert_eq;
 
 #[test]

@@ -48,6 +48,11 @@ pub(super) struct PublishSettings {
     given: Vec<Given>,
 }
 
+/// The names of every variable that says a piece, or names a file that does.
+pub(super) fn variables() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().flat_map(|name| [name.variable, name.file_variable])
+}
+
 /// What decides who writes to the project.
 enum Credential {
     Service(Found),

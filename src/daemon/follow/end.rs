@@ -25,6 +25,7 @@ impl Loop {
     ) -> Result<(), DaemonError> {
         let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
         tracing::info!(signal = name, "ending");
+        self.notify.stopping(name);
         let is_ready = self.on_ready.take().is_none();
         // Where it waits for the logs to be read, it has nothing to send before the next start.
         self.publisher = None;

@@ -61,6 +61,7 @@ impl Loop {
     fn succeeded(&mut self, mut summary: PassSummary) -> Result<(), DaemonError> {
         if std::mem::take(&mut self.failures) > 0 {
             self.failure.clear();
+            self.notify.trouble(None);
             tracing::info!("the ledger can be written again");
         }
         tell::pass(&summary);
@@ -85,6 +86,7 @@ impl Loop {
         if is_whole && let Some(on_ready) = self.on_ready.take() {
             on_ready(&self.found);
             tracing::info!("following");
+            self.notify.ready(after(Duration::ZERO));
         }
         // At the end of the first pass over all logs, and of the first after the ledger was made anew.
         if is_whole { self.publish() } else { Ok(()) }
@@ -120,6 +122,7 @@ impl Loop {
                 retry_seconds,
                 "the ledger cannot be written; nothing is lost: the logs are read again until it can be"
             );
+            self.notify.trouble(Some(&reason));
             self.failure = reason;
         }
         self.next_try = after(pause);

@@ -30,8 +30,9 @@ impl Bench {
         let pricing = TablePricing::new(PriceTable::shipped());
         let (collector, _) = Collector::new(ledger, pricing, options).unwrap();
         let (sender, hints) = channel();
-        let worker =
-            Worker::new(collector, FollowOptions::default(), false, move |hint| drop(sender.send(hint)));
+        let worker = Worker::new(collector, FollowOptions::default(), false, Arc::default(), move |hint| {
+            drop(sender.send(hint));
+        });
         let mut bench = Self { home, _state: state, worker, hints };
         bench.work(&Work::Everything);
         bench

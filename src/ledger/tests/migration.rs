@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use std::collections::BTreeSet;
 
 /// A ledger of an older version with the same facts: what the migrations up to it make, filled by their columns.
-fn older(of: &Sandbox, version: usize) -> Sandbox {
+pub(super) fn older(of: &Sandbox, version: usize) -> Sandbox {
     let folder = tempfile::tempdir().unwrap();
     let database = Connection::open(folder.path().join(LEDGER_FILE)).unwrap();
     MIGRATIONS[..version].iter().for_each(|migration| database.execute_batch(migration).unwrap());

@@ -17,6 +17,7 @@ mod properties;
 mod rebuilt;
 mod reprice;
 mod restored;
+mod unlogged;
 
 use super::*;
 use crate::domain::{

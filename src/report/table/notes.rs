@@ -4,6 +4,7 @@
 //! numbers of its own; all come from the report. Cannot fail.
 
 use super::Page;
+use crate::domain::Totals;
 use crate::report::build::Report;
 use crate::report::group::ModelSums;
 use crate::report::text::{clean, dollars, grouped, named};
@@ -67,6 +68,12 @@ pub(super) fn footnotes(report: &Report, page: &Page<'_>) -> String {
     }
     if totals.incomplete > 0 {
         notes.push(incomplete(totals.incomplete, report.request.no_cost));
+    }
+    if report.totals.unlogged != Totals::default() {
+        notes.push(
+            "Unlogged: what the client's own accounts have and no log does, compactions for one; it is in no row above."
+                .to_owned(),
+        );
     }
     if report.totals.restored_sessions > 0 {
         notes.push(restored(report));

@@ -139,7 +139,7 @@ fn json_numbers_carry_every_digit() {
     data.cells = smallest;
     let report = text(&data, &request(Kind::Daily), Format::Json);
     assert!(report.contains("\"totalCost\": 0.000000000001,"), "{report}");
-    assert!(text(&data, &request(Kind::Daily), Format::Csv).ends_with(",0.000000000001\n"));
+    assert!(text(&data, &request(Kind::Daily), Format::Csv).ends_with(",0.000000000001,0,0\n"));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn unpriced_is_null_or_empty_and_never_zero() {
     assert!(report["daily"][0]["modelBreakdowns"][0]["cost"].is_null());
     assert_eq!(report["totals"]["unpricedModels"][0], "house-model-7b");
     assert_eq!(report["totals"]["totalTokens"], 5_100);
-    assert!(text(&data, &request(Kind::Daily), Format::Csv).ends_with(",house-model-7b,\n"));
+    assert!(text(&data, &request(Kind::Daily), Format::Csv).ends_with(",house-model-7b,,0,0\n"));
     let table = text(&data, &request(Kind::Daily), Format::Table);
     assert!(table.contains("unpriced") && table.contains("tallyd prices --help"), "{table}");
     assert!(!table.contains("$0.00"), "{table}");

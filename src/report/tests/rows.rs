@@ -181,3 +181,93 @@ fn what_comes_from_the_server_is_told_in_words_and_keys() {
     let windows = words(&data, &self::request(blocks()));
     assert!(windows.contains(&format!("{note}each UTC day of them stands at its noon.")), "{windows}");
 }
+
+/// A compaction of the first session, and a session of which nothing else is known.
+fn with_unlogged() -> ReportData {
+    let mut data = sample();
+    let unlogged = |session, model, at: &str, cost: Option<i128>| {
+        let tokens = TokenCounts { input: 1_000, output: 50, ..TokenCounts::default() };
+        let totals = Totals {
+            tokens,
+            cost: Usd(cost.unwrap_or_default()),
+            unpriced: u64::from(cost.is_none()),
+            unpriced_tokens: if cost.is_none() { 1_050 } else { 0 },
+            ..Totals::default()
+        };
+        let at = UnixMillis::parse(at).expect("a time");
+        Unlogged { session: Some(SessionKey(session)), model: ModelKey(model), at, totals }
+    };
+    data.sessions.push(session(-4, "33333333-0000-4000-8000-000000000004", None, ""));
+    data.unlogged = vec![
+        unlogged(1, 1, "2026-03-08T01:30:00.000Z", Some(2_500_000_000_000)),
+        unlogged(-4, 4, "2026-03-11T01:00:00.000Z", None),
+    ];
+    data
+}
+
+#[test]
+fn what_no_log_has_stands_beside_what_is_logged_and_never_in_it() {
+    let data = with_unlogged();
+    let (with, without) = (json(&data, &request(Kind::Daily)), json(&sample(), &request(Kind::Daily)));
+    assert_eq!(with["totals"]["totalCost"], without["totals"]["totalCost"]);
+    assert_eq!(with["totals"]["inputTokens"], without["totals"]["inputTokens"]);
+    assert_eq!(with["totals"]["unloggedTokens"], 2_100);
+    assert_eq!(with["totals"]["unloggedCost"].to_string(), "2.5");
+    assert!(without["totals"].get("unloggedTokens").is_none(), "nothing is said of nothing");
+    let days = with["daily"].as_array().expect("rows");
+    let of = |date: &str| days.iter().find(|day| day["date"] == date).unwrap_or_else(|| panic!("no {date}"));
+    assert_eq!(of("2026-03-08")["unloggedTokens"], 1_050);
+    // A day on which nothing was logged has its row all the same, and what has no price has no cost.
+    assert_eq!((&of("2026-03-11")["messageCount"], &of("2026-03-11")["totalTokens"]), (&0.into(), &0.into()));
+    assert!(of("2026-03-11")["unloggedCost"].is_null());
+}
+
+#[test]
+fn what_no_log_has_belongs_to_its_session_project_and_model() {
+    let data = with_unlogged();
+    for (kind, list, key, expected) in [
+        (Kind::Session { id: None }, "sessions", "sessionId", ["0a1b2c3d-0000", "33333333-0000"]),
+        (Kind::Model, "models", "modelName", ["claude-opus-4-1", "house-model-7b"]),
+    ] {
+        let report = json(&data, &request(kind));
+        let rows = report[list].as_array().expect("rows").iter();
+        let mut found: Vec<_> =
+            rows.filter(|row| row["unloggedTokens"] == 1_050).filter_map(|row| row[key].as_str()).collect();
+        found.sort_unstable();
+        assert_eq!(found.len(), 2, "{report}");
+        assert!(found.iter().zip(expected).all(|(name, start)| name.starts_with(start)), "{found:?}");
+    }
+    let mut one = request(Kind::Daily);
+    one.project = Some("api".to_owned());
+    assert_eq!(json(&data, &one)["totals"]["unloggedTokens"], 1_050, "of that project alone");
+    one.project = None;
+    one.instances = true;
+    assert_eq!(json(&data, &one)["totals"]["unloggedTokens"], 2_100);
+    assert!(json(&data, &request(blocks()))["totals"].get("unloggedTokens").is_none());
+}
+
+#[test]
+fn tables_and_csv_tell_logged_and_unlogged_apart() {
+    let data = with_unlogged();
+    let table = text(&data, &request(Kind::Daily), Format::Table);
+    let line = |name: &str| {
+        let found = table.lines().find(|line| line.contains(name));
+        found.unwrap_or_else(|| panic!("no {name} in {table}")).to_owned()
+    };
+    assert!(line("│ Logged").contains("$4.42"), "{table}");
+    assert!(line("│ Unlogged").contains("$2.50 +?"), "{table}");
+    assert!(line("│ Total").contains("$6.92 +?"), "{table}");
+    assert!(table.contains("Unlogged: what the client's own accounts have and no log does"), "{table}");
+    let csv = text(&data, &request(Kind::Daily), Format::Csv);
+    let mut lines = csv.lines();
+    assert!(
+        lines.next().is_some_and(|header| header.ends_with("totalCost,unloggedTokens,unloggedCost")),
+        "{csv}"
+    );
+    assert!(lines.clone().any(|line| line.ends_with(",1050,2.5")), "{csv}");
+    assert!(lines.clone().any(|line| line.starts_with("2026-03-11,") && line.ends_with(",1050,")), "{csv}");
+    assert!(lines.all(|line| line.split(',').count() == csv.lines().next().unwrap().split(',').count()));
+    let mut by_model = request(Kind::Daily);
+    by_model.breakdown = true;
+    assert!(!text(&data, &by_model, Format::Csv).contains("unlogged"));
+}

@@ -38,8 +38,8 @@ fn a_handful_of_open_files_serve_many_logs_and_publishing() {
         });
         let told = daemon.stop();
         println!("limit {limit}: {most} open files at most");
-        // The backup that is made meanwhile is opened too.
-        assert!(most <= 32, "{most} open files");
+        // The backup that is made meanwhile is opened too, and four are those of the socket that answers `status`.
+        assert!(most <= 36, "{most} open files");
         assert_eq!(said(&told, "WARN") + said(&told, "ERROR"), 0, "{told:#?}");
     }
     assert_eq!(sandbox.responses(), FOLDERS * FILES + 18);

@@ -96,6 +96,15 @@ fn foreign_crates_have_one_owner() {
 }
 
 #[test]
+fn one_file_starts_programs() {
+    hold(rules::children);
+    fires(rules::children, "src/cli/service.rs", "use std::process::Command;", 1);
+    fires(rules::children, "src/daemon/mod.rs", "fn f() { std::process::Command::new(a); }", 1);
+    fires(rules::children, "src/cli/service/child.rs", "use std::process::{Command, Stdio};", 0);
+    fires(rules::children, "src/main.rs", "fn f() -> std::process::ExitCode { a }", 0);
+}
+
+#[test]
 fn the_clock_is_injected() {
     hold(rules::clock);
     fires(rules::clock, "src/collect.rs", "let t = std::time::Instant::now();", 1);

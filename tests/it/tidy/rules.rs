@@ -59,12 +59,10 @@ const OPTION_TYPES: &[&str] = &[
 /// Foreign crates and ambient things, and the modules that alone may touch them.
 const OWNERS: &[(&[&str], &[&str])] = &[
     (&["rusqlite"], &["ledger"]),
-    (&["rustix"], &["ledger"]),
+    (&["rustix"], &["ledger", "daemon"]),
     (&["notify"], &["watch"]),
     (&["toml"], &["config", "price"]),
     (&["std", "env"], &["config", "telemetry"]),
-    // What is started inherits the environment, and keys may be in it.
-    (&["std", "process", "Command"], &[]),
     (&["directories"], &["config"]),
     (&["clap"], &["cli"]),
     (&["clap_complete"], &["cli"]),
@@ -88,6 +86,9 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["rustls"], &["publish", "reconcile"]),
     (&["secrecy"], &["publish", "reconcile", "config"]),
 ];
+
+/// The one file that starts programs: what is started inherits the environment, and keys may be in it.
+const STARTS_PROGRAMS: &str = "src/cli/service/child.rs";
 
 /// How the present moment is asked for.
 const CLOCKS: &[[&str; 2]] = &[["SystemTime", "now"], ["Instant", "now"], ["Utc", "now"], ["Local", "now"]];
@@ -152,6 +153,15 @@ pub(super) fn owners(source: &Source) -> Vec<Broken> {
         }
     }
     found
+}
+
+/// One file starts programs, and says what they are given.
+pub(super) fn children(source: &Source) -> Vec<Broken> {
+    let rule = format!("only {STARTS_PROGRAMS} starts programs: what is started inherits keys");
+    let starts = |names: &[String]| names.iter().take(3).eq(["std", "process", "Command"]);
+    let paths = source.product_paths();
+    let starting = paths.iter().filter(|path| starts(&path.names) && source.path != STARTS_PROGRAMS);
+    starting.map(|path| broken(source, path.line, &rule, &path.names.join("::"))).collect()
 }
 
 /// The clock is injected; only `domain::time` and places with a written reason ask the machine.

@@ -1,0 +1,285 @@
+//! What the client's accounts say was used and no log has: kept beside the counts, never added to them.
+//!
+//! Owns: when it is made anew, and its rows. What it is is for `domain::unlogged`. Invariant: the rows are at all times
+//! what that makes of the accounts and responses in the ledger, written in the transaction that changes these, so that
+//! neither the order of files nor reading twice nor a crash matters. A lineage is made anew as a whole, and only where
+//! something of it has changed; a ledger without accounts is asked once a transaction whether it has any. Fails as
+//! the ledger does.
+
+mod facts;
+mod read;
+
+pub use read::UnloggedRecord;
+
+use super::names::Names;
+use super::row::{count, read_tokens, sql_count};
+use super::seen::SeenAccount;
+use super::{LedgerError, Pricing, meta, write};
+use crate::domain::{Cost, ModelName, UnixMillis, Usage, Used, unlogged};
+use rusqlite::{Connection, Row as SqlRow, params};
+use rustc_hash::FxHashSet;
+use std::collections::BTreeSet;
+
+/// What lines that go on from each other have in common: `started_at`, and the session where that is 0.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LineageKey {
+    pub(super) started_at: i64,
+    pub(super) session: Option<String>,
+}
+
+/// Whose rows are to be made anew when a transaction has written its facts.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    /// Sessions of responses that are new or others now.
+    pub(super) sessions: FxHashSet<i64>,
+    /// Sessions of accounts or copies that are new.
+    names: BTreeSet<String>,
+}
+
+/// A row of `unlogged`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    account: i64,
+    model: i64,
+    at: i64,
+    used: Used,
+    surplus: Used,
+    incomplete: u64,
+    cost: Option<i64>,
+    client_cost: i64,
+    logged_cost: Option<i64>,
+}
+
+/// Nothing has a price.
+struct Unpriced;
+
+impl Pricing for Unpriced {
+    fn price(&self, _: &ModelName, _: &Usage, _: UnixMillis) -> (Cost, Vec<Cost>) {
+        (Cost::Unpriced, Vec::new())
+    }
+
+    fn digest(&self) -> &'static str {
+        ""
+    }
+}
+
+impl Due {
+    /// Writes the accounts of a file, whose sightings have been written.
+    pub(super) fn accounts(
+        &mut self,
+        sql: &Connection,
+        names: &mut Names,
+        file: i64,
+        accounts: &[SeenAccount],
+    ) -> Result<(), LedgerError> {
+        for seen in accounts {
+            if write::account(sql, names, file, seen)? {
+                self.names.insert(seen.account.session.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes that the log of a session has copies of what others paid for.
+    pub(super) fn copies(
+        &mut self,
+        sql: &Connection,
+        session: &str,
+        copies: &[(String, UnixMillis)],
+    ) -> Result<(), LedgerError> {
+        for (payer, until) in copies.iter().filter(|(payer, _)| !session.is_empty() && payer != session) {
+            if write::copies(sql, session, payer, *until)? {
+                self.names.insert(session.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes anew what has changed.
+    pub(super) fn settle(
+        mut self,
+        sql: &Connection,
+        names: &mut Names,
+        pricing: &dyn Pricing,
+    ) -> Result<(), LedgerError> {
+        if !sql.prepare_cached("SELECT 1 FROM account LIMIT 1")?.exists([])? {
+            return Ok(());
+        }
+        for session in self.sessions {
+            self.names.insert(names.session_name(sql, session)?);
+        }
+        let mut due = BTreeSet::new();
+        let mut statement = sql.prepare_cached(
+            "SELECT DISTINCT started_at, iif(started_at = 0, session, NULL) FROM account WHERE session = ?1 \
+             UNION SELECT started_at, iif(started_at = 0, account.session, NULL) FROM copied_history \
+             JOIN account ON account.session = copied_history.session WHERE payer = ?1",
+        )?;
+        for session in self.names {
+            let keys = statement.query_map([session], read_key)?;
+            due.extend(keys.collect::<Result<Vec<_>, _>>()?);
+        }
+        due.iter().try_for_each(|key| remake(sql, names, key, pricing))
+    }
+}
+
+/// Makes everything anew: at other prices it costs something else.
+pub(super) fn reprice(sql: &Connection, names: &mut Names, pricing: &dyn Pricing) -> Result<(), LedgerError> {
+    keys(sql)?.iter().try_for_each(|key| remake(sql, names, key, pricing))
+}
+
+/// Fills the tables of a ledger that had none of this. Prices come when it is next priced, which is then due.
+pub(super) fn fill(sql: &Connection) -> Result<(), LedgerError> {
+    for (session, payer, until) in facts::copies_in_sightings(sql)? {
+        write::copies(sql, &session, &payer, until)?;
+    }
+    let keys = keys(sql)?;
+    if !keys.is_empty() {
+        meta::set(sql, meta::PRICE_DIGEST, None)?;
+    }
+    keys.iter().try_for_each(|key| remake(sql, &mut Names::default(), key, &Unpriced))
+}
+
+/// What is wrong with the rows, in words; costs are by prices that this does not know.
+pub(super) fn defect(sql: &Connection) -> Result<Option<String>, LedgerError> {
+    let mut names = Names::default();
+    let mut rows = 0;
+    for key in keys(sql)? {
+        let mut expected = entries(sql, &mut names, &key, &Unpriced)?;
+        let stored = stored(sql, &key)?;
+        rows += stored.len();
+        for (expected, stored) in expected.iter_mut().zip(&stored) {
+            expected.cost = stored.cost;
+        }
+        if expected != stored {
+            return Ok(Some(format!(
+                "what is in no log since {} is not what the accounts say",
+                key.started_at
+            )));
+        }
+    }
+    let all: i64 = sql.query_row("SELECT count(*) FROM unlogged", [], |row| row.get(0))?;
+    let is_more = usize::try_from(all).ok() != Some(rows);
+    Ok(is_more.then(|| "unlogged usage is of an account that is not there".to_owned()))
+}
+
+fn keys(sql: &Connection) -> Result<Vec<LineageKey>, LedgerError> {
+    let mut statement =
+        sql.prepare("SELECT DISTINCT started_at, iif(started_at = 0, session, NULL) FROM account")?;
+    let keys = statement.query_map([], read_key)?;
+    Ok(keys.collect::<Result<_, _>>()?)
+}
+
+fn read_key(row: &SqlRow<'_>) -> rusqlite::Result<LineageKey> {
+    Ok(LineageKey { started_at: row.get(0)?, session: row.get(1)? })
+}
+
+/// The accounts of a lineage, as a condition on the number of one.
+const OF_LINEAGE: &str =
+    "account IN (SELECT id FROM account WHERE started_at = ?1 AND (?2 IS NULL OR session = ?2))";
+
+/// Writes the rows of a lineage, where they are others now.
+fn remake(
+    sql: &Connection,
+    names: &mut Names,
+    key: &LineageKey,
+    pricing: &dyn Pricing,
+) -> Result<(), LedgerError> {
+    let entries = entries(sql, names, key, pricing)?;
+    if entries == stored(sql, key)? {
+        return Ok(());
+    }
+    sql.prepare_cached(&format!("DELETE FROM unlogged WHERE {OF_LINEAGE}"))?
+        .execute(params![key.started_at, key.session])?;
+    entries.iter().try_for_each(|entry| insert(sql, entry))
+}
+
+/// The rows that a lineage has to have, by account and model.
+fn entries(
+    sql: &Connection,
+    names: &mut Names,
+    key: &LineageKey,
+    pricing: &dyn Pricing,
+) -> Result<Vec<Entry>, LedgerError> {
+    let (accounts, lineage) = facts::lineage(sql, names, key)?;
+    let mut entries = Vec::new();
+    for found in unlogged(&lineage) {
+        let Some(account) = accounts.get(found.line) else { continue };
+        let cost = pricing.price_calls(&found.model, &found.used, found.at);
+        entries.push(Entry {
+            account: *account,
+            model: names.model(sql, &found.model.0)?,
+            at: found.at.0,
+            used: found.used,
+            surplus: found.surplus,
+            incomplete: found.incomplete,
+            cost: cost.known().map(|amount| amount.0),
+            client_cost: whole(found.client_cost.0),
+            logged_cost: found.logged_cost.map(|cost| whole(cost.0)),
+        });
+    }
+    entries.sort_unstable_by_key(|entry| (entry.account, entry.model));
+    Ok(entries)
+}
+
+/// Picodollars in a column: up to 9.2 million dollars, which no account line comes near.
+fn whole(picodollars: i128) -> i64 {
+    i64::try_from(picodollars).unwrap_or(if picodollars < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// The columns of [`Entry`], as [`read_entry`] reads them.
+const COLUMNS: &str = "account, model, at, input, output, cache_write_5m, cache_write_1h, cache_read, web_searches, incomplete, \
+     surplus_input, surplus_output, surplus_cache_write_5m, surplus_cache_write_1h, surplus_cache_read, \
+     surplus_web_searches, cost, client_cost, logged_cost";
+
+fn stored(sql: &Connection, key: &LineageKey) -> Result<Vec<Entry>, LedgerError> {
+    let mut statement = sql.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM unlogged WHERE {OF_LINEAGE} ORDER BY account, model"
+    ))?;
+    let entries = statement.query_map(params![key.started_at, key.session], read_entry)?;
+    Ok(entries.collect::<Result<_, _>>()?)
+}
+
+fn read_entry(row: &SqlRow<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        account: row.get(0)?,
+        model: row.get(1)?,
+        at: row.get(2)?,
+        used: Used { tokens: read_tokens(row, 3)?, web_searches: count(row.get(8)?) },
+        incomplete: count(row.get(9)?),
+        surplus: Used { tokens: read_tokens(row, 10)?, web_searches: count(row.get(15)?) },
+        cost: row.get(16)?,
+        client_cost: row.get(17)?,
+        logged_cost: row.get(18)?,
+    })
+}
+
+fn insert(sql: &Connection, entry: &Entry) -> Result<(), LedgerError> {
+    let [input, output, five_minutes, one_hour, read] = entry.used.tokens.as_array().map(sql_count);
+    let surplus = entry.surplus.tokens.as_array().map(sql_count);
+    sql.prepare_cached(&format!(
+        "INSERT INTO unlogged ({COLUMNS}) VALUES \
+         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)"
+    ))?
+    .execute(params![
+        entry.account,
+        entry.model,
+        entry.at,
+        input,
+        output,
+        five_minutes,
+        one_hour,
+        read,
+        sql_count(entry.used.web_searches),
+        sql_count(entry.incomplete),
+        surplus[0],
+        surplus[1],
+        surplus[2],
+        surplus[3],
+        surplus[4],
+        sql_count(entry.surplus.web_searches),
+        entry.cost,
+        entry.client_cost,
+        entry.logged_cost,
+    ])?;
+    Ok(())
+}
