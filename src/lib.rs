@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod parse;
 pub mod price;
 pub mod publish;
+pub mod reconcile;
 pub mod report;
 pub mod tail;
 pub mod telemetry;

@@ -30,6 +30,18 @@ pub(super) struct UnknownId {
     pub(super) id: String,
 }
 
+/// What the ledger was to be compared with cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(super) struct NotCompared {
+    /// What ends the command.
+    pub(super) code: ExitCode,
+    /// What is wrong.
+    pub(super) what: String,
+    /// What mends it.
+    pub(super) help: String,
+}
+
 /// `tallyd service` cannot do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ServiceError {

@@ -4,7 +4,7 @@
 //! `error: what`, then its causes, then `help:` with what to do, on stderr; if that is closed, nobody is
 //! there to be told and the code alone speaks.
 
-use super::errors::{PriceFileUnreadable, ServiceError, UnknownId, Unpublished, UsageError};
+use super::errors::{NotCompared, PriceFileUnreadable, ServiceError, UnknownId, Unpublished, UsageError};
 use super::output::OutputError;
 use crate::collect::CollectError;
 use crate::config::ConfigError;
@@ -38,7 +38,7 @@ pub enum ExitCode {
     Prices,
     /// 9: `explain` knows nothing of the id.
     NotFound,
-    /// 10: Supabase refuses the key or the user, or the project lacks tallyd's SQL.
+    /// 10: Supabase refuses the key or the user, or the project lacks tallyd's SQL; Anthropic refuses the key.
     Refused,
     /// 11: usage could not be sent in time; it is kept and sent later.
     Unsent,
@@ -46,7 +46,7 @@ pub enum ExitCode {
     Parked,
     /// 13: the ledger belongs to another user or project.
     Foreign,
-    /// 14: `verify` or `restore` found on the server what it cannot mend.
+    /// 14: `verify` or `restore` found on the server what it cannot mend; `reconcile` found a difference.
     Differs,
     /// 15: no tallyd is running, or with `status --ready` not ready.
     NotRunning,
@@ -121,7 +121,9 @@ impl ExitCode {
             Self::Unsent => "nothing is lost: it is sent by the next `tallyd publish` or by a running tallyd",
             Self::Parked => "`tallyd check` lists them with the server's reasons",
             Self::Foreign => "`tallyd reassign` says to whom it belongs and what can be done",
-            Self::Differs => "`tallyd verify` lists the sessions; the server's own rows are never lowered",
+            Self::Differs => {
+                "`tallyd verify` or `tallyd reconcile` lists it; the server's own rows are never lowered"
+            }
             Self::NotRunning => "start it with `tallyd`; `tallyd check` says what keeps it from working",
             Self::NotServed => "`tallyd service logs` and `tallyd check` say more",
         }
@@ -175,6 +177,9 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<
     }
     if let Some(error) = error.downcast_ref::<Unpublished>() {
         return Some((error.code, error.help.clone()));
+    }
+    if let Some(error) = error.downcast_ref::<NotCompared>() {
+        return Some((error.code, Some(error.help.clone())));
     }
     if let Some(error) = error.downcast_ref::<ServiceError>() {
         return Some(service_verdict(error));

@@ -80,6 +80,7 @@ mod tests {
         tallyd-project.1
         tallyd-publish.1
         tallyd-reassign.1
+        tallyd-reconcile.1
         tallyd-restore.1
         tallyd-run.1
         tallyd-scan.1

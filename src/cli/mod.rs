@@ -18,6 +18,7 @@ pub mod prices;
 pub mod publish;
 mod publishing;
 pub mod reassign;
+pub mod reconcile;
 pub mod report;
 mod report_help;
 pub mod restore;
@@ -52,10 +53,10 @@ Settings come from flags, then the environment, then tallyd.toml, then defaults.
 Exit codes: 0 done, 1 unexpected failure, 2 usage, 3 configuration, 4 no state folder or home,
 5 ledger locked by another tallyd, 6 ledger written by a newer tallyd, 7 ledger cannot be read or
 written, 8 a price file is wrong, 9 nothing found for the id given to `explain`, 10 Supabase refuses the
-key or the user or lacks tallyd's SQL, 11 not sent in time, kept and sent later, 12 the server refuses
-some sessions, 13 the ledger belongs to another user or project, 14 `verify` or
-`restore` found a lasting difference, 15 `status` finds no tallyd running, or not ready, 16 no service
-manager that does what `service` asks of it.";
+key or the user or lacks tallyd's SQL, or Anthropic refuses the key, 11 not sent in time, kept and sent
+later, 12 the server refuses some sessions, 13 the ledger belongs to another user or project, 14 `verify`,
+`restore` or `reconcile` found a lasting difference, 15 `status` finds no tallyd running, or not ready,
+16 no service manager that does what `service` asks of it.";
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -93,6 +94,8 @@ pub enum Command {
     Reassign(reassign::ReassignArgs),
     /// Compare Supabase with the ledger, and send again what is missing there
     Verify(verify::VerifyArgs),
+    /// Compare the ledger with what others bill: the client's totals, Anthropic's APIs, Console exports
+    Reconcile(reconcile::ReconcileArgs),
     /// Take back from Supabase what no log has any more
     Restore(restore::RestoreArgs),
     /// Print the ledger's figures for a monitoring system, as Prometheus text
@@ -156,6 +159,7 @@ impl Cli {
             Some(Command::Check(args)) => check::run(args, settings),
             Some(Command::Status(args)) => status::run(args, settings),
             Some(Command::Reassign(args)) => reassign::run(args, settings),
+            Some(Command::Reconcile(args)) => reconcile::run(args, settings),
             Some(Command::Restore(args)) => restore::run(args, settings),
             Some(Command::Metrics(args)) => metrics::run(args, settings),
             Some(Command::Schema(args)) => schema::run(args),

@@ -56,11 +56,12 @@ fn global_options_stand_before_or_after_the_command() {
     };
     let names: Vec<String> =
         Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    assert_eq!(names.len(), 22);
+    assert_eq!(names.len(), 23);
     for name in names {
         let operand = match name.as_str() {
             "explain" => "msg_1",
             "completions" => "bash",
+            "reconcile" => "printed.json",
             "service" => "status",
             _ => "",
         };

@@ -2,6 +2,7 @@
 //! that it stumbled over and says what would have been right.
 
 use super::{Home, Need, Origin, PublishSettingError};
+use crate::reconcile::AdminKeyProblem;
 use std::io;
 use std::path::PathBuf;
 
@@ -62,6 +63,14 @@ pub enum ConfigError {
         /// The app on fly.io that this process runs in: what to type depends on it.
         fly_app: Option<String>,
     },
+    /// A key of Anthropic's Admin APIs that cannot be sent.
+    #[error("{place}: {problem}")]
+    AdminKey {
+        /// The setting.
+        place: String,
+        /// What is wrong with it.
+        problem: AdminKeyProblem,
+    },
     /// A value that is not allowed.
     #[error("{}: expected {allowed}", origin.assignment(key, value))]
     Value {
@@ -115,6 +124,7 @@ impl ConfigError {
                  and name that with `{instead}`, or set it in the environment"
             ),
             Self::Publish { error, fly_app } => error.help(fly_app.as_deref()),
+            Self::AdminKey { place, .. } => format!("see what was put into {place}"),
             Self::Value { origin: Origin::Flag(flag), .. } => format!("give {flag} another value"),
             Self::Value { origin: Origin::Environment(variable), .. } => {
                 format!("change or unset {variable}")

@@ -31,11 +31,12 @@ pub use variables::set_variables;
 use crate::daemon::NotifyOptions;
 use crate::http::HttpOptions;
 use crate::publish::PublishOptions;
+use crate::reconcile::AdminOptions;
 use crate::telemetry::{ColorChoice, Filter, Level, LogFormat, LogOptions};
 use crate::watch::FollowOptions;
 use chrono::Weekday;
 use file::FileSettings;
-use publish::PublishSettings;
+use publish::{AdminSettings, PublishSettings};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -172,6 +173,7 @@ pub struct Settings {
     state_dir: Option<PathBuf>,
     home: Home,
     publish: PublishSettings,
+    admin: AdminSettings,
 }
 
 impl Settings {
@@ -198,6 +200,15 @@ impl Settings {
     /// [`ConfigError::Publish`] and [`ConfigError::Value`], which never show a key.
     pub fn publish(&self) -> Result<Option<PublishOptions>, ConfigError> {
         self.publish.resolve()
+    }
+
+    /// With which key Anthropic's Admin APIs are asked, and where; `None` where no key was given. Made sense of, and
+    /// the key's file read, at each call: only a command that asks fails for it.
+    ///
+    /// # Errors
+    /// [`ConfigError::Publish`], [`ConfigError::AdminKey`] and [`ConfigError::Value`], which never show a key.
+    pub fn admin(&self) -> Result<Option<AdminOptions>, ConfigError> {
+        self.admin.resolve()
     }
 
     /// True where publishing is switched off by name: `TALLYD_PUBLISH`, `publish.enabled`.
@@ -232,6 +243,7 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Settings
     let publish = PublishSettings::gather(environment, &file.publish, file.path.as_deref());
     Ok(Settings {
         publish,
+        admin: AdminSettings::gather(environment),
         notify: service::notify_options(environment),
         enabled: by_switch.or(file.enabled).unwrap_or(true),
         ledger_backup: by_backup.or(file.ledger_backup).unwrap_or(true),

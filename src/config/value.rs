@@ -110,7 +110,7 @@ pub(super) fn line_bytes(number: i64) -> Option<usize> {
     usize::try_from(number).ok().filter(|count| (LINE_BYTES.0..=LINE_BYTES.1).contains(count))
 }
 
-/// A text in which no key of Supabase can be read: stars stand for the letters of each word that looks like
+/// A text in which no key of Supabase or Anthropic can be read: stars stand for the letters of each word that looks like
 /// one, so that lengths and places stay.
 pub(super) fn hide_keys(text: &str) -> String {
     let is_of_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -131,12 +131,12 @@ pub(super) fn hide_keys(text: &str) -> String {
     shown
 }
 
-/// True for what begins as Supabase's keys and tokens do: `sb_secret_…`, `sbp_…`, a JWT. Case is no matter: it is
+/// True for what begins as keys and tokens of Supabase and Anthropic do: `sb_secret_…`, `sbp_…`, a JWT, `sk-ant-…`. Case is no matter: it is
 /// what a slip of the hand changes, and the rest would still be the key.
 pub(super) fn looks_like_key(word: &str) -> bool {
     let begins_as =
         |prefix: &str| word.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-    ["sb_", "sbp_", "eyJ"].into_iter().any(begins_as)
+    ["sb_", "sbp_", "eyJ", "sk-ant-"].into_iter().any(begins_as)
 }
 
 /// The candidate that looks most like `text`, if any looks like it at all: a key may be written without
@@ -229,6 +229,7 @@ mod tests {
             ("\"eyJhbGciOi.eyJz.x-y_z\" é", "\"*********************\" é"),
             ("key=sb_x", "key=****"),
             ("Sb_Secret_x EYJx", "*********** ****"),
+            ("k: sk-ant-admin01-x_y", "k: ******************"),
             ("é1 eyé", "é1 eyé"),
             ("url = \"https://a.b\"", "url = \"https://a.b\""),
             ("", ""),

@@ -33,6 +33,7 @@ mod seen;
 #[cfg(test)]
 mod tests;
 mod unlogged;
+mod witness;
 mod write;
 
 pub use backup::{Backup, BackupStop};
@@ -52,6 +53,7 @@ pub use rebuild::{RebuildNote, Rebuilt, RebuiltFrom};
 pub use schema::SCHEMA_VERSION;
 pub use seen::{FileUpdate, Seen, SeenAccount, SeenFault};
 pub use unlogged::UnloggedRecord;
+pub use witness::CopiedUsage;
 
 use crate::domain::{Cost, ModelName, UnixMillis, Usage, Used};
 use std::path::{Path, PathBuf};

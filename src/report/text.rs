@@ -15,7 +15,7 @@ const LONGEST_NAME: usize = 120;
 
 /// A name without escape sequences, control characters, line separators, and characters that are
 /// invisible or turn the direction of writing. Ordinary names come out as they went in.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     while let Some(next) = rest.next() {
@@ -61,7 +61,7 @@ fn skip_control_string(rest: &mut Peekable<Chars<'_>>) {
 
 /// A name as a table has it: one that is nothing is said to be so, and one that would fill pages has its middle
 /// left out.
-pub(super) fn named(name: &str) -> String {
+pub(crate) fn named(name: &str) -> String {
     if name.trim().is_empty() {
         return "(no name)".to_owned();
     }
@@ -116,7 +116,7 @@ const FORMULAS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
 /// A text field that no spreadsheet takes for a formula: what begins like one gets an apostrophe. So does what
 /// follows a semicolon: where lists are written with those, it is a cell of its own.
-pub(super) fn formula_safe(text: &str) -> String {
+pub(crate) fn formula_safe(text: &str) -> String {
     let text = clean(text);
     let safe = |cell: &str| {
         if cell.trim_start().starts_with(FORMULAS) { format!("'{cell}") } else { cell.to_owned() }

@@ -7,7 +7,7 @@ use pretty_assertions::assert_eq;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "run",
     "scan",
     "daily",
@@ -22,6 +22,7 @@ const COMMANDS: [&str; 22] = [
     "publish",
     "check",
     "reassign",
+    "reconcile",
     "restore",
     "verify",
     "schema",

@@ -55,6 +55,8 @@ mod publish_settings;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
+mod reconcile;
+#[cfg(test)]
 mod remote;
 #[cfg(test)]
 mod replay;

@@ -5,12 +5,14 @@
 //! given is kept as a secret, the URL and the user too: a key that was pasted into the wrong variable must
 //! not be shown either. Refuses to guess between two keys that differ. Fails with [`PublishSettingError`].
 
+mod admin;
 mod error;
 mod names;
 mod place;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::config) use admin::AdminSettings;
 pub use error::{Missing, PublishSettingError};
 pub use place::Place;
 

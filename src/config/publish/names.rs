@@ -14,6 +14,8 @@ pub(super) enum Piece {
     Publishable,
     /// A user's own token.
     Token,
+    /// The key of Anthropic's Admin APIs, which publishing has nothing to do with.
+    Admin,
 }
 
 /// The three names of one way to give a piece.
@@ -26,7 +28,18 @@ pub(super) struct Name {
     pub(super) credential: &'static str,
 }
 
-/// Every name. The three names of a service key and the two of a publishable key are those that Supabase's
+/// The key of Anthropic's Admin APIs.
+pub(super) const ADMIN: Name = Name {
+    piece: Piece::Admin,
+    variable: "ANTHROPIC_ADMIN_KEY",
+    file_variable: "ANTHROPIC_ADMIN_KEY_FILE",
+    credential: "anthropic_admin_key",
+};
+
+/// Where those are asked, if not at Anthropic's own address.
+pub(super) const ADMIN_URL: &str = "TALLYD_ANTHROPIC_URL";
+
+/// Every name of publishing. The three names of a service key and the two of a publishable key are those that Supabase's
 /// own tools, templates and hosts use.
 pub(super) const NAMES: [Name; 8] = [
     Name {
