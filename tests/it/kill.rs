@@ -7,8 +7,11 @@ use crate::process::{Daemon, Sandbox};
 use crate::random::Random;
 use crate::replay::{Cut, Replay};
 use pretty_assertions::assert_eq;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use tallyd::ledger::{LedgerReader, UnloggedRecord};
 
 fn kills() -> u64 {
     if std::env::var_os("TALLYD_LONG").is_some() { 100 } else { 20 }
@@ -25,12 +28,30 @@ fn random_moment(random: &mut Random, within: Duration) {
     sleep(Duration::from_micros(random.range(0, micros)));
 }
 
+/// The files of a tree, each with the client's account of its session at its end.
+fn with_accounts(tree: &Tree) -> BTreeMap<PathBuf, Vec<u8>> {
+    let account = r#"{"type":"cost-state","totalCostUSD":9,"startTime":1,"totalDuration":60000,"modelUsage":{"claude-opus-4-5-20251101":{"inputTokens":900000000,"outputTokens":900000000,"cacheReadInputTokens":90000000000,"cacheCreationInputTokens":900000000,"webSearchRequests":9,"costUSD":9}}}"#;
+    let mut files = tree.files();
+    for log in files.values_mut() {
+        log.extend_from_slice(account.as_bytes());
+        log.push(b'\n');
+    }
+    files
+}
+
+/// What the accounts have and no log has.
+fn unlogged(sandbox: &Sandbox) -> Vec<UnloggedRecord> {
+    let reader = LedgerReader::open(&sandbox.state()).expect("a ledger");
+    reader.audit().expect("a sound ledger");
+    reader.unlogged().expect("unlogged usage")
+}
+
 #[test]
 fn totals_are_exact_after_kills_during_scans() {
     let mut random = Random::exploring("kills during scans");
     let tree = growing_tree(&mut random);
     let sandbox = Sandbox::new();
-    let mut replay = Replay::new(&sandbox.projects(), tree.files(), Random::new(random.next()));
+    let mut replay = Replay::new(&sandbox.projects(), with_accounts(&tree), Random::new(random.next()));
     let share = replay.size() / usize::try_from(kills()).expect("fits");
     let (mut killed, mut run, mut span) = (0, 0, Duration::from_millis(50));
     while killed < kills() {
@@ -51,6 +72,13 @@ fn totals_are_exact_after_kills_during_scans() {
     while replay.write_piece(Cut::Lines) {}
     sandbox.scan();
     assert_eq!(sandbox.account(), tree.truth().account());
+    let at_once = Sandbox::new();
+    let mut replay = Replay::new(&at_once.projects(), with_accounts(&tree), Random::new(random.next()));
+    while replay.write_piece(Cut::Lines) {}
+    at_once.scan();
+    let expected = unlogged(&at_once);
+    assert!(!expected.is_empty());
+    assert_eq!(unlogged(&sandbox), expected);
 }
 
 #[test]
