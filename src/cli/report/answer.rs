@@ -98,12 +98,16 @@ pub fn data(request: &Request, ledger: &LedgerReader) -> Result<ReportData, Ledg
 }
 
 /// Adds what no log has. A session of which nothing at all was logged is in no list of sessions yet.
-fn add_unlogged(data: &mut ReportData, source: Source, records: Vec<UnloggedRecord>) {
+fn add_unlogged(data: &mut ReportData, source: Source, mut records: Vec<UnloggedRecord>) {
+    records.retain(|record| !record.used.is_zero());
+    if records.is_empty() {
+        return;
+    }
     let models: HashMap<String, ModelKey> =
         data.models.iter().map(|(key, name)| (name.clone(), *key)).collect();
     let mut sessions: HashMap<String, SessionKey> =
         data.sessions.iter().map(|session| (session.id.clone(), session.key)).collect();
-    for record in records.into_iter().filter(|record| !record.used.is_zero()) {
+    for record in records {
         let session = match (sessions.get(&record.session), source) {
             (Some(session), _) => Some(*session),
             (None, Source::Days) => None,
