@@ -4,7 +4,7 @@ use super::engine;
 use super::errors::Unpublished;
 use super::exit::ExitCode;
 use crate::config::Settings;
-use crate::domain::{Revision, SystemClock};
+use crate::domain::{Revision, SystemClock, beginning};
 use crate::http;
 use crate::ledger::{Holder, LedgerReader, Outbox};
 use crate::parse::RULES_VERSION;
@@ -105,11 +105,7 @@ pub(super) fn sessions(number: u64) -> String {
 
 /// The beginning of a session's id, for a line: the server refuses some for their length. JSON has it whole.
 pub(super) fn short(session: &str) -> String {
-    let mut short: String = session.chars().take(SHOWN_OF_ID).collect();
-    if short.len() < session.len() {
-        short.push('…');
-    }
-    short
+    beginning(session, SHOWN_OF_ID)
 }
 
 #[cfg(test)]

@@ -10,10 +10,9 @@ use crate::daemon;
 use crate::domain::{Clock, SystemClock, UnixMillis};
 use crate::ledger::LedgerReader;
 use crate::reconcile::{
-    self, Admin, AdminOptions, ApiError, Days, Format, Only, Reading, Request, Source, Span, Style, Texts,
-    Tolerance,
+    self, Admin, AdminOptions, ApiError, Days, Only, Reading, Request, Source, Span, Texts, Tolerance,
 };
-use crate::report::{ReportError, parse_date};
+use crate::report::{Format, ReportError, Style, parse_date};
 use chrono::{Days as Count, NaiveDate};
 use clap::Args;
 use std::io::Read;

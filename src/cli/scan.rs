@@ -4,7 +4,7 @@ use super::exit::ExitCode;
 use super::{engine, output};
 use crate::collect::{PassSummary, Progress};
 use crate::config::Settings;
-use crate::report::grouped;
+use crate::domain::grouped;
 use crate::telemetry::shown;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};

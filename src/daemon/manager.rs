@@ -5,17 +5,15 @@
 //! of life. Sends nothing and wakes nobody where no manager has asked for it. A message that cannot be sent is said
 //! once, and is no failure: the manager has its own timeouts.
 
-use crate::telemetry::shown;
+use super::follow::Moment;
+use crate::domain::{grouped, shown};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-
-/// A moment on the clock that only moves forward.
-type Moment = tokio::time::Instant;
 
 /// While logs are read that were there before, the manager hears this often that it takes longer …
 const STARTING_BEAT: Duration = Duration::from_secs(30);
@@ -42,7 +40,7 @@ pub struct NotifyOptions {
 pub(super) struct Pulse {
     beats: AtomicU64,
     is_at_work: AtomicBool,
-    files: AtomicUsize,
+    files: AtomicU64,
 }
 
 impl Pulse {
@@ -59,7 +57,7 @@ impl Pulse {
 
     /// A look at everything has found so many logs.
     pub(super) fn found(&self, files: usize) {
-        self.files.store(files, Ordering::Relaxed);
+        self.files.store(files.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 
@@ -254,16 +252,6 @@ fn address(socket: &OsStr) -> io::Result<SocketAddr> {
 fn monotonic_micros() -> i64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1_000)
-}
-
-/// A number with commas.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let commas = |(place, digit): (usize, char)| {
-        let is_first = place == 0 || !(digits.len() - place).is_multiple_of(3);
-        [(!is_first).then_some(','), Some(digit)]
-    };
-    digits.chars().enumerate().flat_map(commas).flatten().collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod cell;
 mod cursor;
 mod hash;
+mod host;
 mod identity;
 mod money;
 mod published;
@@ -20,6 +21,7 @@ mod zone;
 pub use cell::{Cell, ModelKey, PeriodSums, SessionInfo, SessionKey, Totals};
 pub use cursor::{Cursor, FileStat};
 pub use hash::{fnv1a, fnv1a_128};
+pub use host::{is_loopback, is_plain};
 pub use identity::{Destination, UserId};
 pub use money::{Cost, Picodollars, Usd};
 pub use published::{DayCell, Fullness, LARGEST_COUNT, Revision, SessionValue, fullness, rank};
@@ -27,7 +29,7 @@ pub use response::{
     Attribution, Chain, ClientAccount, ClientModelAccount, Geo, MessageKey, ModelName, Part, PartKind, Rank,
     Response, ResponseLine, Speed, Tier, Usage,
 };
-pub use text::{is_harmful, shown};
+pub use text::{beginning, group_digits, grouped, is_harmful, shown};
 pub use time::{Clock, Quarter, SystemClock, UnixMillis};
 pub use tokens::TokenCounts;
 pub use unlogged::{

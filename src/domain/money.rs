@@ -41,6 +41,13 @@ impl Usd {
         // A Decimal holds 96 bits; sums beyond that (7.9e16 dollars) saturate rather than panic.
         Decimal::try_from_i128_with_scale(self.0, SCALE).unwrap_or(Decimal::MAX).normalize()
     }
+
+    /// A number of dollars; digits beyond a picodollar (others add up floats) are rounded off. `None` for what no sum
+    /// comes near.
+    pub fn from_dollars(dollars: Decimal) -> Option<Self> {
+        let picodollars = dollars.checked_mul(Decimal::from(10_i64.pow(SCALE)))?;
+        i128::try_from(picodollars.round()).ok().map(Self)
+    }
 }
 
 impl From<Picodollars> for Usd {

@@ -122,14 +122,7 @@ async fn tcp(shared: &Arc<Shared>, clients: &Arc<Semaphore>) {
     let Some(address) = shared.options.listen else { return std::future::pending().await };
     let listener = bound(shared, address).await;
     let router = public(Arc::clone(shared), address.ip().is_loopback());
-    loop {
-        let permit = Arc::clone(clients).acquire_owned().await;
-        match listener.accept().await {
-            Ok((stream, _)) => serve(stream, router.clone(), permit.ok()),
-            // Too many open files, for one: it passes.
-            Err(_) => sleep(RETRY).await,
-        }
-    }
+    answer(&router, clients, async || listener.accept().await.map(|(stream, _)| stream)).await;
 }
 
 /// The port; waited for where something else has it.
@@ -173,10 +166,19 @@ async fn unix(shared: &Arc<Shared>, clients: &Arc<Semaphore>) {
         }
     };
     let router = private(Arc::clone(shared));
+    answer(&router, clients, async || listener.accept().await.map(|(stream, _)| stream)).await;
+}
+
+/// Answers one client after the other, as many at once as there may be; never ends.
+async fn answer<S>(router: &Router, clients: &Arc<Semaphore>, accept: impl AsyncFn() -> io::Result<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     loop {
         let permit = Arc::clone(clients).acquire_owned().await;
-        match listener.accept().await {
-            Ok((stream, _)) => serve(stream, router.clone(), permit.ok()),
+        match accept().await {
+            Ok(stream) => serve(stream, router.clone(), permit.ok()),
+            // Too many open files, for one: it passes.
             Err(_) => sleep(RETRY).await,
         }
     }

@@ -10,7 +10,7 @@ use super::status::{self, Known, Status};
 use super::vitals::{Ask, State as DaemonState, Vitals};
 use crate::domain::{Clock, SystemClock, UnixMillis};
 use crate::report::metrics::{self, Live, Metrics};
-use crate::telemetry::{Chain, Counts, told};
+use crate::telemetry::{Chain, Counts, Told, told};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -50,7 +50,9 @@ pub(super) struct Shared {
 struct Moment {
     vitals: Vitals,
     metrics: Metrics,
+    live: Live,
     checks: Vec<Check>,
+    told: Told,
 }
 
 impl Shared {
@@ -93,7 +95,7 @@ impl Shared {
             ready::publishing(of_publishing, SystemClock.now()),
         ];
         let told = told();
-        metrics.live = Some(Live {
+        let live = Live {
             started: self.started,
             is_ready: checks.iter().all(|check| check.is_ok),
             is_readable,
@@ -102,16 +104,17 @@ impl Shared {
             requests: self.requests.all(),
             warnings: told.warnings,
             errors: told.errors,
-        });
-        Moment { vitals, metrics, checks }
+        };
+        metrics.live = Some(live.clone());
+        Moment { vitals, metrics, live, checks, told }
     }
 
     /// The status at a moment of which the loop has said its part.
     pub(super) fn status_of(&self, vitals: Vitals) -> Status {
-        self.status(&self.moment_of(vitals))
+        self.status(self.moment_of(vitals))
     }
 
-    fn status(&self, moment: &Moment) -> Status {
+    fn status(&self, moment: Moment) -> Status {
         let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (listening, listen_error) = match listening {
             Ok(address) => (address, None),
@@ -120,10 +123,9 @@ impl Shared {
         status::status(Known {
             vitals: &moment.vitals,
             metrics: &moment.metrics,
+            live: moment.live,
             checks: &moment.checks,
-            told: told(),
-            requests: self.requests.all(),
-            started: self.started,
+            told: moment.told,
             listening,
             listen_error,
         })
@@ -175,7 +177,7 @@ async fn metrics_text(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn status_json(State(shared): State<Arc<Shared>>) -> Response {
     let Some(moment) = shared.moment().await else { return gone() };
-    match serde_json::to_string_pretty(&shared.status(&moment)) {
+    match serde_json::to_string_pretty(&shared.status(moment)) {
         Ok(text) => answer(StatusCode::OK, JSON, text),
         Err(error) => answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, error.to_string()),
     }

@@ -6,7 +6,7 @@
 use super::ready::Check;
 use super::vitals::{State, Vitals};
 use crate::domain::UnixMillis;
-use crate::report::metrics::Metrics;
+use crate::report::metrics::{Live, Metrics};
 use crate::telemetry::Told;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -125,17 +125,16 @@ pub struct Recent {
 pub(super) struct Known<'a> {
     pub(super) vitals: &'a Vitals,
     pub(super) metrics: &'a Metrics,
+    pub(super) live: Live,
     pub(super) checks: &'a [Check],
     pub(super) told: Told,
-    pub(super) requests: BTreeMap<String, u64>,
-    pub(super) started: UnixMillis,
     pub(super) listening: Option<String>,
     pub(super) listen_error: Option<String>,
 }
 
 /// The status.
 pub(super) fn status(known: Known<'_>) -> Status {
-    let Known { vitals, metrics, checks, told, requests, started, listening, listen_error } = known;
+    let Known { vitals, metrics, live, checks, told, listening, listen_error } = known;
     let failure = match &vitals.state {
         State::Failing(reason) => Some(reason.clone()),
         _ => None,
@@ -143,13 +142,13 @@ pub(super) fn status(known: Known<'_>) -> Status {
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
-        started_at: started.to_rfc3339(),
+        started_at: live.started.to_rfc3339(),
         state: vitals.state.name().to_owned(),
         failure,
-        ready: checks.iter().all(|check| check.is_ok),
+        ready: live.is_ready,
         checks: checks.iter().map(shown_check).collect(),
         counted: counted(vitals, metrics),
-        published: published(metrics, requests),
+        published: published(metrics, live.requests),
         listening,
         listen_error,
         warnings: told.warnings,

@@ -42,6 +42,5 @@ fn model_account(name: &str, usage: &AccountModel<'_>) -> ClientModelAccount {
 fn money(text: Option<&str>) -> Usd {
     let amount =
         text.and_then(|text| Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text)).ok());
-    let picodollars = amount.and_then(|dollars| dollars.checked_mul(Decimal::from(1_000_000_000_000_i64)));
-    Usd(picodollars.and_then(|pico| i128::try_from(pico.round()).ok()).unwrap_or(0))
+    amount.and_then(Usd::from_dollars).unwrap_or(Usd(0))
 }

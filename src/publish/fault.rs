@@ -3,7 +3,7 @@
 //! Owns: the words. Knows what a server said only as the short text that [`told`] makes of it.
 
 use super::{KeyChoice, PublishOptions};
-use crate::domain::Destination;
+use crate::domain::{Destination, beginning};
 use crate::telemetry::shown;
 
 /// Characters of a server's message that are kept.
@@ -14,11 +14,7 @@ const APPLY_SCHEMA: &str = "tallyd schema | psql \"$DATABASE_URL\"  (or put its 
 
 /// A text of a server, short and safe to show: it may hold anything.
 pub(super) fn told(message: &str) -> String {
-    let mut short: String = message.trim().chars().take(MESSAGE_LIMIT).collect();
-    if short.len() < message.trim().len() {
-        short.push('…');
-    }
-    shown(&short)
+    shown(&beginning(message.trim(), MESSAGE_LIMIT))
 }
 
 /// A fault of configuration: nothing is lost by it, and nothing is sent until it is mended.

@@ -4,11 +4,11 @@
 //! answer than it can be, and shows no key: what a server says is cleaned of them before anybody sees it.
 //! Never decides what to do about a refusal. Fails with a [`Refusal`].
 
+use super::PublishOptions;
 use super::answer::{Answer, CheckAnswer, ItemAnswer, Refusal};
 use super::fault::{Fault, told};
 use super::wire::{self, Body, CellRow, DAILY_COLUMNS, DayRow, Lenient, SessionRow, Stored, TOTALS_COLUMNS};
-use super::{PublishOptions, url};
-use crate::domain::{Destination, Totals};
+use crate::domain::{Destination, Totals, is_plain};
 use crate::telemetry::{Chain, Counts};
 use chrono::NaiveDate;
 use postgrest::{Builder, Postgrest, RetryPolicy};
@@ -271,6 +271,9 @@ fn client(options: &PublishOptions) -> Result<Client, reqwest::Error> {
         .redirect(Policy::none())
         .retry(reqwest::retry::never())
         .http1_only();
-    let is_plain = url::is_plain(&options.destination.project);
-    if is_plain { builder.no_proxy().tls_certs_only([]).build() } else { builder.https_only(true).build() }
+    if is_plain(&options.destination.project) {
+        builder.no_proxy().tls_certs_only([]).build()
+    } else {
+        builder.https_only(true).build()
+    }
 }

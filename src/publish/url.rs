@@ -3,6 +3,7 @@
 //! Refuses what would send a key in the clear, or to somewhere other than a project's root. No message
 //! shows a text that may be a key: one in the wrong place must not end up in a log.
 
+use crate::domain::is_loopback;
 use reqwest::Url;
 
 /// Why a text is no URL of a project.
@@ -69,18 +70,6 @@ fn without_key(part: &str) -> String {
 fn is_key(host: &str) -> bool {
     let of_jwt = host.split('.').filter(|label| label.starts_with("eyj")).count();
     host.split('.').any(|label| label.starts_with("sb_") || label.starts_with("sbp_")) || of_jwt > 1
-}
-
-/// Whether an origin of [`project_url`] goes over the network without TLS, which is only so on loopback.
-pub(super) fn is_plain(origin: &str) -> bool {
-    origin.starts_with("http://")
-}
-
-/// This machine, by its name or by address. Names below `localhost` are left out: a resolver may send them
-/// anywhere.
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
 #[cfg(test)]

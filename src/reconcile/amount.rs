@@ -30,19 +30,19 @@ impl Amount {
     /// Dollars with every digit that there is, as programs print them: `0.08045`, `1e-7`. Digits beyond a
     /// picodollar (the client adds up floats) are rounded off.
     pub(super) fn exact_dollars(text: &str) -> Option<Self> {
-        Some(Self { usd: picodollars(decimal(text)?)?, slack: Usd(0) })
+        Some(Self { usd: Usd::from_dollars(decimal(text)?)?, slack: Usd(0) })
     }
 
     /// Cents with every digit that there is.
     pub(super) fn exact_cents(text: &str) -> Option<Self> {
         let cents = decimal(text)?;
-        Some(Self { usd: picodollars(cents.checked_mul(Decimal::new(1, 2))?)?, slack: Usd(0) })
+        Some(Self { usd: Usd::from_dollars(cents.checked_mul(Decimal::new(1, 2))?)?, slack: Usd(0) })
     }
 
     /// Dollars rounded to their last digit, but no coarser than to cents.
     pub(super) fn rounded_dollars(text: &str) -> Option<Self> {
         let dollars = decimal(text)?;
-        Some(Self { usd: picodollars(dollars)?, slack: half_unit(dollars.scale().max(2)) })
+        Some(Self { usd: Usd::from_dollars(dollars)?, slack: half_unit(dollars.scale().max(2)) })
     }
 
     /// Cents rounded to their last digit: `1025` may be anything from 1024.5 to 1025.5.
@@ -56,11 +56,6 @@ impl Amount {
 fn decimal(text: &str) -> Option<Decimal> {
     let text = text.trim();
     Decimal::from_str_exact(text).or_else(|_| text.parse()).or_else(|_| Decimal::from_scientific(text)).ok()
-}
-
-fn picodollars(dollars: Decimal) -> Option<Usd> {
-    let pico = dollars.checked_mul(Decimal::from(1_000_000_000_000_i64))?;
-    i128::try_from(pico.round()).ok().map(Usd)
 }
 
 /// Half a unit of this many digits after a dollar's point.

@@ -4,6 +4,7 @@
 //! objects as maps of raw values, so that a key nobody expects can be told of rather than dropped.
 
 use super::amount::whole;
+use crate::domain::beginning;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -51,9 +52,5 @@ pub(super) fn count_of(object: &Object<'_>, key: &str) -> Result<u64, String> {
 /// The beginning of a text that may be long.
 pub(super) fn short(text: &str) -> String {
     const SHOWN: usize = 60;
-    let mut short: String = text.chars().take(SHOWN).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
+    beginning(text, SHOWN)
 }

@@ -37,5 +37,5 @@ pub use count::{Counts, Kind};
 pub use difference::{Tolerance, ToleranceProblem};
 pub use options::{AdminKeyProblem, AdminOptions, AdminUrlProblem, admin_url};
 pub use read::{ReadError, Texts, read};
-pub use render::{Format, Style, render};
+pub use render::render;
 pub use theirs::{Line, NotUnderstood, Reading, Scope, Source, Span, Statement};

@@ -3,6 +3,7 @@
 //! Owns: what a key may hold and what a URL may be. Refuses to send a key in the clear to anything but this machine.
 //! Whether a key is valid only the server knows. No error and no `Debug` shows a key.
 
+use crate::domain::is_loopback;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
@@ -89,16 +90,6 @@ pub fn admin_url(text: &str) -> Result<String, AdminUrlProblem> {
         "http" => Err(AdminUrlProblem::Plain),
         _ => Err(AdminUrlProblem::NoUrl),
     }
-}
-
-/// True for an origin without TLS.
-pub(super) fn is_plain(origin: &str) -> bool {
-    origin.starts_with("http://")
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

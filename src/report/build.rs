@@ -120,29 +120,27 @@ impl Builder<'_> {
         for sum in sums.iter().filter(|sum| self.request.covers(sum.period)) {
             groups.entry(GroupKey::Day(first_day(kind, sum.period))).or_default().add_period(sum);
         }
+        let mut key_of = |session: Option<SessionKey>, model, day| {
+            Some(match kind {
+                Kind::Session { .. } => GroupKey::Session(session?),
+                Kind::Project => GroupKey::Project(self.directory.project(session?)),
+                Kind::Model => GroupKey::Model(model),
+                _ => GroupKey::Day(*days.entry(day).or_insert_with(|| first_day(kind, day))),
+            })
+        };
         for cell in cells {
             let day = calendar.day(cell.quarter);
-            if !self.request.covers(day) {
-                continue;
+            if self.request.covers(day)
+                && let Some(key) = key_of(Some(cell.session), cell.model, day)
+            {
+                groups.entry(key).or_default().add(cell);
             }
-            let key = match kind {
-                Kind::Session { .. } => GroupKey::Session(cell.session),
-                Kind::Project => GroupKey::Project(self.directory.project(cell.session)),
-                Kind::Model => GroupKey::Model(cell.model),
-                _ => GroupKey::Day(*days.entry(day).or_insert_with(|| first_day(kind, day))),
-            };
-            groups.entry(key).or_default().add(cell);
         }
         for unlogged in unlogged {
             let day = calendar.day(unlogged.at.quarter());
-            let key = match (kind, unlogged.session) {
-                (Kind::Session { .. }, Some(session)) => GroupKey::Session(session),
-                (Kind::Project, Some(session)) => GroupKey::Project(self.directory.project(session)),
-                (Kind::Session { .. } | Kind::Project, None) => continue,
-                (Kind::Model, _) => GroupKey::Model(unlogged.model),
-                _ => GroupKey::Day(first_day(kind, day)),
-            };
-            if self.request.covers(day) {
+            if self.request.covers(day)
+                && let Some(key) = key_of(unlogged.session, unlogged.model, day)
+            {
                 groups.entry(key).or_default().add_unlogged(unlogged);
             }
         }

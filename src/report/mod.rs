@@ -26,7 +26,7 @@ pub use error::ReportError;
 pub use request::{
     BlockLength, BlockOptions, Kind, Order, Request, Source, TokenLimit, parse_date, parse_weekday,
 };
-pub(crate) use text::{clean, formula_safe, grouped, named};
+pub(crate) use text::{clean, formula_safe, named};
 pub use zone::Zone;
 
 use crate::domain::{Cell, ModelKey, PeriodSums, SessionInfo, SessionKey, Totals, UnixMillis};

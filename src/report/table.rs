@@ -7,8 +7,9 @@
 use super::build::{Body, Report};
 use super::group::{ModelSums, Row, RowKey, Sums};
 use super::project::short_projects;
-use super::text::{dollars, grouped, named, short_models};
+use super::text::{dollars, named, short_models};
 use super::{Kind, Style};
+use crate::domain::grouped;
 use crate::domain::{Totals, UnixMillis};
 use comfy_table::{
     Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width, presets,

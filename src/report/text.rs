@@ -3,7 +3,7 @@
 //! Owns: the rules of what a name from a log may do to a terminal (nothing). Refuses: floating point;
 //! dollars are rounded as decimals. Cannot fail.
 
-use crate::domain::{Usd, is_harmful};
+use crate::domain::{Usd, group_digits, is_harmful};
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
@@ -71,22 +71,6 @@ pub(crate) fn named(name: &str) -> String {
     let head: String = name.chars().take(LONGEST_NAME * 2 / 3).collect();
     let tail: Vec<char> = name.chars().rev().take(LONGEST_NAME / 4).collect();
     format!("{head}…{}", tail.into_iter().rev().collect::<String>())
-}
-
-/// A whole number with a comma every three digits.
-pub(crate) fn grouped(number: u64) -> String {
-    group_digits(&number.to_string())
-}
-
-fn group_digits(digits: &str) -> String {
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Dollars for a table: two decimals, four below a cent, rounded half to even.
@@ -193,15 +177,6 @@ mod tests {
             assert_eq!(named(name), name);
         }
         assert_eq!(named(" \t"), "(no name)");
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        for (number, text) in
-            [(0, "0"), (999, "999"), (1000, "1,000"), (123_456, "123,456"), (1_234_567, "1,234,567")]
-        {
-            assert_eq!(grouped(number), text);
-        }
     }
 
     #[test]

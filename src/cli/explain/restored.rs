@@ -1,9 +1,9 @@
 //! What can be told of a session that counts by what the server has of it: its days, and where they come from.
 
+use crate::domain::grouped;
 use crate::domain::shown;
 use crate::domain::{Totals, UserId};
 use crate::ledger::{LedgerError, LedgerReader, ResponseRecord, RestoredRecord};
-use crate::report::grouped;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 

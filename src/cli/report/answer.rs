@@ -93,7 +93,10 @@ pub fn data(request: &Request, ledger: &LedgerReader) -> Result<ReportData, Ledg
             ..ReportData::default()
         },
     };
-    add_unlogged(&mut data, request.source(), ledger.unlogged()?);
+    // A billing window has none.
+    if !matches!(request.kind, Kind::Blocks(_)) {
+        add_unlogged(&mut data, request.source(), ledger.unlogged()?);
+    }
     Ok(data)
 }
 

@@ -150,13 +150,6 @@ fn a_reload_is_over_when_the_last_one_is() {
 }
 
 #[test]
-fn numbers_are_read_in_groups() {
-    for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-        assert_eq!(grouped(number), text);
-    }
-}
-
-#[test]
 fn an_abstract_socket_is_reached_by_its_name() {
     use std::os::linux::net::SocketAddrExt;
     let name = format!("tallyd-test-{}", std::process::id());

@@ -1,7 +1,7 @@
 //! Why the Admin APIs gave no answer that can be compared with. What a server says is shortened, and nothing in it
 //! drives a terminal; no key is in it.
 
-use crate::domain::shown;
+use crate::domain::{beginning, shown};
 
 /// Letters of a server's message that are shown.
 const MESSAGE_LIMIT: usize = 300;
@@ -83,9 +83,5 @@ pub enum ApiError {
 
 /// What a server says, as far as it is shown.
 pub(super) fn told(message: &str) -> String {
-    let mut short: String = message.trim().chars().take(MESSAGE_LIMIT).collect();
-    if short.len() < message.trim().len() {
-        short.push('…');
-    }
-    shown(&short)
+    shown(&beginning(message.trim(), MESSAGE_LIMIT))
 }

@@ -5,7 +5,8 @@
 //! latter two after the pause that `retry-after` names.
 
 use super::error::{ApiError, told};
-use crate::reconcile::options::{AdminOptions, is_plain};
+use crate::domain::is_plain;
+use crate::reconcile::options::AdminOptions;
 use crate::telemetry::Chain;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;

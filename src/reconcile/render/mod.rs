@@ -10,27 +10,7 @@ mod table;
 
 use super::compared::{Comparison, Row};
 use super::theirs::Scope;
-
-/// How a comparison is written down.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Table,
-    /// For scripts.
-    Json,
-    /// For spreadsheets.
-    Csv,
-}
-
-/// What the terminal can show, and how much is wanted.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Style {
-    /// Columns of the terminal; no limit where there is no terminal.
-    pub width: Option<u16>,
-    /// Use colour.
-    pub color: bool,
-}
+use crate::report::{Format, Style};
 
 /// Writes a comparison down. The text ends with a line end.
 pub fn render(comparison: &Comparison, format: Format, style: &Style) -> String {

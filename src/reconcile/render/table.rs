@@ -1,12 +1,12 @@
 //! A comparison as tables for people: a line for each figure that differs, one for each row that agrees, and below
 //! it what the causes mean.
 
-use super::{Style, days};
-use crate::domain::{Totals, Usd};
+use super::days;
+use crate::domain::{Totals, Usd, grouped};
 use crate::reconcile::compared::{Comparison, Row, Section, Side};
 use crate::reconcile::count::Kind;
 use crate::reconcile::theirs::{Scope, Source};
-use crate::report::{clean, grouped, named};
+use crate::report::{Style, clean, named};
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 use std::fmt::Write as _;
 

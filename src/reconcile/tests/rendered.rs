@@ -1,6 +1,7 @@
 //! What people and programs read of a comparison.
 
 use super::*;
+use crate::report::{Format, Style};
 
 #[test]
 fn a_comparison_is_written_down_in_three_forms() {

@@ -5,8 +5,9 @@
 
 use super::{Column, Line, Look, Page, cost, key_column, lower_bound, marked};
 use crate::domain::Totals;
+use crate::domain::grouped;
 use crate::report::blocks::{Block, percent};
-use crate::report::text::{decimal_dollars, grouped};
+use crate::report::text::decimal_dollars;
 use crate::report::{BlockOptions, Kind, TokenLimit};
 
 /// Windows and gaps, oldest or newest first, with a total.

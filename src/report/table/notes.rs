@@ -5,9 +5,10 @@
 
 use super::Page;
 use crate::domain::Totals;
+use crate::domain::grouped;
 use crate::report::build::Report;
 use crate::report::group::ModelSums;
-use crate::report::text::{clean, dollars, grouped, named};
+use crate::report::text::{clean, dollars, named};
 use crate::report::{Kind, Request};
 use std::fmt::Write;
 
