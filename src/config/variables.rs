@@ -5,10 +5,11 @@
 use super::{Environment, publish};
 
 /// Beside those of publishing.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "CLAUDE_CONFIG_DIR",
     "TALLYD_CONFIG",
     "TALLYD_LEDGER_BACKUP",
+    "TALLYD_LISTEN",
     "TALLYD_LOG",
     "TALLYD_LOG_FORMAT",
     "TALLYD_PRICES",
@@ -32,11 +33,14 @@ mod tests {
     #[test]
     fn what_is_set_is_named_and_nothing_else() {
         let lookup = |name: &str| match name {
-            "SUPABASE_SERVICE_KEY" | "USER_ID_FILE" | "TALLYD_LOG" => Some("value".into()),
+            "SUPABASE_SERVICE_KEY" | "USER_ID_FILE" | "TALLYD_LISTEN" | "TALLYD_LOG" => Some("value".into()),
             "TALLYD_PRICES" => Some("".into()),
             _ => None,
         };
         let environment = Environment::new(lookup, Home::Unknown, PlatformFolders::default());
-        assert_eq!(set_variables(&environment), ["TALLYD_LOG", "USER_ID_FILE", "SUPABASE_SERVICE_KEY"]);
+        assert_eq!(
+            set_variables(&environment),
+            ["TALLYD_LISTEN", "TALLYD_LOG", "USER_ID_FILE", "SUPABASE_SERVICE_KEY"]
+        );
     }
 }
