@@ -127,7 +127,7 @@ fn a_ledger_that_cannot_be_written_is_alive_and_not_ready() {
     let sandbox = Sandbox::new();
     sandbox.write_log("-p/a.jsonl", &reply("A"));
     let (mut daemon, address) = listening(&sandbox, &[]);
-    daemon.wait_for("following");
+    daemon.eventually("ready", || get(&address, "/readyz").0 == 200);
     let ledger = Connection::open(sandbox.ledger().expect("a ledger")).expect("it opens");
     let refusal =
         "CREATE TRIGGER refuse BEFORE INSERT ON response BEGIN SELECT RAISE (ABORT, 'refused'); END";

@@ -108,7 +108,7 @@ fn the_server_has_what_eight_ledgers_have() {
     let (lost, refused) =
         (met(|fault| matches!(fault, Fault::LoseAnswer)), met(|fault| matches!(fault, Fault::Instead(_))));
     println!("{} requests, {lost} answers lost, {refused} refused, {kills} daemons killed", seen.len());
-    assert!(lost > LEDGERS && refused > 0 && kills > 0, "there was no trouble to speak of");
+    assert!(lost > 0 && refused > 0 && kills > 0, "there was no trouble to speak of");
 }
 
 /// As the prototype called: a session's whole totals, again after each response, tried again until an
