@@ -10,12 +10,13 @@ mod facts;
 mod read;
 
 pub use read::UnloggedRecord;
+pub(super) use read::{HAS_ANY, of_session};
 
 use super::names::Names;
 use super::row::{count, read_tokens, sql_count};
 use super::seen::SeenAccount;
 use super::{LedgerError, Pricing, meta, write};
-use crate::domain::{Cost, ModelName, UnixMillis, Usage, Used, unlogged};
+use crate::domain::{Cost, Lineage, ModelName, SessionKey, UnixMillis, Usage, Used, unlogged};
 use rusqlite::{Connection, Row as SqlRow, params};
 use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
@@ -141,25 +142,65 @@ pub(super) fn fill(sql: &Connection) -> Result<(), LedgerError> {
 
 /// What is wrong with the rows, in words; costs are by prices that this does not know.
 pub(super) fn defect(sql: &Connection) -> Result<Option<String>, LedgerError> {
-    let mut names = Names::default();
     let mut rows = 0;
     for key in keys(sql)? {
-        let mut expected = entries(sql, &mut names, &key, &Unpriced)?;
-        let stored = stored(sql, &key)?;
-        rows += stored.len();
-        for (expected, stored) in expected.iter_mut().zip(&stored) {
-            expected.cost = stored.cost;
-        }
-        if expected != stored {
-            return Ok(Some(format!(
-                "what is in no log since {} is not what the accounts say",
-                key.started_at
-            )));
+        match rows_of(sql, &key)? {
+            Ok(sound) => rows += sound,
+            Err(defect) => return Ok(Some(defect)),
         }
     }
     let all: i64 = sql.query_row("SELECT count(*) FROM unlogged", [], |row| row.get(0))?;
     let is_more = usize::try_from(all).ok() != Some(rows);
     Ok(is_more.then(|| "unlogged usage is of an account that is not there".to_owned()))
+}
+
+/// The same of the lineages that single sessions are in.
+pub(super) fn defect_of(sql: &Connection, sessions: &[SessionKey]) -> Result<Option<String>, LedgerError> {
+    let mut due = BTreeSet::new();
+    let mut statement = sql.prepare_cached(
+        "SELECT DISTINCT started_at, iif(started_at = 0, session, NULL) FROM account \
+         WHERE session = (SELECT name FROM session WHERE id = ?1)",
+    )?;
+    for session in sessions {
+        let keys = statement.query_map([session.0], read_key)?;
+        due.extend(keys.collect::<Result<Vec<_>, _>>()?);
+    }
+    for key in due {
+        if let Err(defect) = rows_of(sql, &key)? {
+            return Ok(Some(defect));
+        }
+    }
+    Ok(None)
+}
+
+/// How many rows a lineage has, or that they are not what they should be.
+fn rows_of(sql: &Connection, key: &LineageKey) -> Result<Result<usize, String>, LedgerError> {
+    let mut names = Names::default();
+    let (accounts, lineage) = facts::lineage(sql, &mut names, key)?;
+    let mut expected = entries(sql, &mut names, &accounts, &lineage, &Unpriced)?;
+    let stored = stored(sql, key)?;
+    for (expected, stored) in expected.iter_mut().zip(&stored) {
+        expected.cost = stored.cost;
+    }
+    let defect = || format!("what is in no log since {} is not what the accounts say", key.started_at);
+    Ok(if expected == stored { Ok(stored.len()) } else { Err(defect()) })
+}
+
+/// Makes all sessions wait that have something unlogged and are the owner's, and returns how many that are.
+pub(super) fn make_all_wait(sql: &Connection, owner: Option<i64>) -> Result<u64, LedgerError> {
+    let those = format!("SELECT account.session FROM {HAS_ANY}");
+    sql.execute(
+        &format!("INSERT OR IGNORE INTO session (name, folder) SELECT DISTINCT *, '' FROM ({those})"),
+        [],
+    )?;
+    let waiting = sql.execute(
+        &format!(
+            "UPDATE session SET stamp = stamp + 1 \
+             WHERE (destination IS NULL OR destination IS ?1) AND name IN ({those})"
+        ),
+        [owner],
+    )?;
+    Ok(waiting as u64)
 }
 
 fn keys(sql: &Connection) -> Result<Vec<LineageKey>, LedgerError> {
@@ -184,25 +225,43 @@ fn remake(
     key: &LineageKey,
     pricing: &dyn Pricing,
 ) -> Result<(), LedgerError> {
-    let entries = entries(sql, names, key, pricing)?;
-    if entries == stored(sql, key)? {
+    let (accounts, lineage) = facts::lineage(sql, names, key)?;
+    let entries = entries(sql, names, &accounts, &lineage, pricing)?;
+    let stored = stored(sql, key)?;
+    if entries == stored {
         return Ok(());
     }
     sql.prepare_cached(&format!("DELETE FROM unlogged WHERE {OF_LINEAGE}"))?
         .execute(params![key.started_at, key.session])?;
-    entries.iter().try_for_each(|entry| insert(sql, entry))
+    entries.iter().try_for_each(|entry| insert(sql, entry))?;
+    let mut changed = BTreeSet::new();
+    for (account, line) in accounts.iter().zip(&lineage.lines) {
+        if !published(&entries, *account).eq(published(&stored, *account)) {
+            changed.insert(names.session(sql, &line.account.session)?);
+        }
+    }
+    write::raise_stamps(sql, &changed)
+}
+
+/// What is published of an account's rows.
+fn published(
+    entries: &[Entry],
+    account: i64,
+) -> impl Iterator<Item = (i64, UnixMillis, Used, Option<i64>)> + '_ {
+    let own = entries.iter().filter(move |entry| entry.account == account && !entry.used.is_zero());
+    own.map(|entry| (entry.model, UnixMillis(entry.at), entry.used, entry.cost))
 }
 
 /// The rows that a lineage has to have, by account and model.
 fn entries(
     sql: &Connection,
     names: &mut Names,
-    key: &LineageKey,
+    accounts: &[i64],
+    lineage: &Lineage,
     pricing: &dyn Pricing,
 ) -> Result<Vec<Entry>, LedgerError> {
-    let (accounts, lineage) = facts::lineage(sql, names, key)?;
     let mut entries = Vec::new();
-    for found in unlogged(&lineage) {
+    for found in unlogged(lineage) {
         let Some(account) = accounts.get(found.line) else { continue };
         let cost = pricing.price_calls(&found.model, &found.used, found.at);
         entries.push(Entry {
