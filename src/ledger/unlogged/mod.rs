@@ -3,10 +3,11 @@
 //! Owns: when it is made anew, and its rows. What it is is for `domain::unlogged`. Invariant: the rows are at all times
 //! what that makes of the accounts and responses in the ledger, written in the transaction that changes these, so that
 //! neither the order of files nor reading twice nor a crash matters. A lineage is made anew as a whole, and only where
-//! something of it has changed; a ledger without accounts is asked once a transaction whether it has any. Fails as
-//! the ledger does.
+//! something of it has changed that may change a row; a ledger without accounts is asked once a transaction whether it
+//! has any. Where what is published of a row has changed, its session waits. Fails as the ledger does.
 
 mod facts;
+mod later;
 mod read;
 
 pub use read::UnloggedRecord;
@@ -18,7 +19,7 @@ use super::seen::SeenAccount;
 use super::{LedgerError, Pricing, meta, write};
 use crate::domain::{Cost, Lineage, ModelName, SessionKey, UnixMillis, Usage, Used, unlogged};
 use rusqlite::{Connection, Row as SqlRow, params};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
 
 /// What lines that go on from each other have in common: `started_at`, and the session where that is 0.
@@ -31,8 +32,10 @@ pub(super) struct LineageKey {
 /// Whose rows are to be made anew when a transaction has written its facts.
 #[derive(Debug, Default)]
 pub(super) struct Due {
-    /// Sessions of responses that are new or others now.
+    /// Sessions of which a response has gone up in another.
     pub(super) sessions: FxHashSet<i64>,
+    /// Sessions of responses that are new or others now, with the earliest time of these.
+    replies: FxHashMap<i64, i64>,
     /// Sessions of accounts or copies that are new.
     names: BTreeSet<String>,
 }
@@ -81,6 +84,12 @@ impl Due {
         Ok(())
     }
 
+    /// Notes a response of a session that is new, or another than it was, or was before it became another.
+    pub(super) fn reply(&mut self, session: i64, at: i64) {
+        let earliest = self.replies.entry(session).or_insert(at);
+        *earliest = at.min(*earliest);
+    }
+
     /// Writes that the log of a session has copies of what others paid for.
     pub(super) fn copies(
         &mut self,
@@ -110,17 +119,29 @@ impl Due {
             self.names.insert(names.session_name(sql, session)?);
         }
         let mut due = BTreeSet::new();
-        let mut statement = sql.prepare_cached(
-            "SELECT DISTINCT started_at, iif(started_at = 0, session, NULL) FROM account WHERE session = ?1 \
-             UNION SELECT started_at, iif(started_at = 0, account.session, NULL) FROM copied_history \
-             JOIN account ON account.session = copied_history.session WHERE payer = ?1",
-        )?;
-        for session in self.names {
-            let keys = statement.query_map([session], read_key)?;
-            due.extend(keys.collect::<Result<Vec<_>, _>>()?);
+        for session in &self.names {
+            due.extend(lineages(sql, session)?);
+        }
+        for (number, earliest) in self.replies {
+            let session = names.session_name(sql, number)?;
+            let keys = lineages(sql, &session)?;
+            if !keys.is_empty() && !later::is_later(sql, number, &session, &keys, earliest)? {
+                due.extend(keys);
+            }
         }
         due.iter().try_for_each(|key| remake(sql, names, key, pricing))
     }
+}
+
+/// The lineages that have something of a session in them.
+fn lineages(sql: &Connection, session: &str) -> Result<Vec<LineageKey>, LedgerError> {
+    let mut statement = sql.prepare_cached(
+        "SELECT DISTINCT started_at, iif(started_at = 0, session, NULL) FROM account WHERE session = ?1 \
+         UNION SELECT started_at, iif(started_at = 0, account.session, NULL) FROM copied_history \
+         JOIN account ON account.session = copied_history.session WHERE payer = ?1",
+    )?;
+    let keys = statement.query_map([session], read_key)?;
+    Ok(keys.collect::<Result<_, _>>()?)
 }
 
 /// Makes everything anew: at other prices it costs something else.
