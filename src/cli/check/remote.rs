@@ -170,17 +170,17 @@ mod tests {
         ok       clock       1.2 s behind the server's
         Everything is as it should be.
         ");
-        insta::assert_snapshot!(told(Ok(Ok(answer(CONTRACT, false, -300_001)))), @"
+        insta::assert_snapshot!(told(Ok(Ok(answer(CONTRACT, false, -300_001)))), @r#"
         ok       url         https://abc.supabase.co
         ok       key         secret key from SUPABASE_SERVICE_KEY, accepted as service_role
         ok       server      answers
-        ok       contract    version 2
+        ok       contract    version 2; unlogged usage stays here until `tallyd schema | psql "$DATABASE_URL"` was run
         wrong    user        https://abc.supabase.co has no user 3dfb3580-b7c4-4da3-8d9e-b9775c216f7e
                              help: set USER_ID=<the user's UUID> and restart tallyd  (the dashboard lists users under Authentication)
         wrong    clock       300.0 s ahead of the server's
                              help: set this machine's clock (timedatectl set-ntp true); a container has that of its host
         2 things are wrong.
-        ");
+        "#);
         insta::assert_snapshot!(told(Ok(Ok(answer(1, true, 0)))), @r#"
         ok       url         https://abc.supabase.co
         ok       key         secret key from SUPABASE_SERVICE_KEY, accepted as service_role
