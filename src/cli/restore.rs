@@ -90,7 +90,7 @@ fn take_in(settings: &Settings) -> anyhow::Result<PriceTable> {
 }
 
 fn text(restored: &Restored, destination: &Destination, dry_run: bool) -> String {
-    let Restored { sessions: all, known, missing, fuller, held, older, damaged } = restored;
+    let Restored { sessions: all, known, missing, fuller, held, older, damaged, unlogged } = restored;
     let mut text = format!("{} of {destination} compared with the ledger:\n", sessions(*all as u64));
     let (missing_text, fuller_text) = if dry_run {
         (
@@ -107,6 +107,7 @@ fn text(restored: &Restored, destination: &Destination, dry_run: bool) -> String
         (held, "are held for a former owner of the ledger and stay as they are"),
         (older, "are by callers that name no rules of counting; they are left there"),
         (damaged, "do not add up there or break its rules; they are left there"),
+        (unlogged, "have unlogged usage there; that stays there, and nothing sent from here replaces it"),
     ] {
         if *number > 0 {
             let _ = writeln!(text, "{number:8} {what}");
@@ -124,7 +125,7 @@ fn json(restored: &Restored) -> String {
     let object = serde_json::json!({
         "sessions": restored.sessions, "known": restored.known, "missing": restored.missing,
         "fuller": restored.fuller, "held": restored.held, "older": restored.older,
-        "damaged": restored.damaged,
+        "damaged": restored.damaged, "unlogged": restored.unlogged,
     });
     format!("{object:#}\n")
 }

@@ -15,10 +15,16 @@ transaction; running it again changes nothing. In scripts add -v ON_ERROR_STOP=1
 exit code tells of a failure.";
 
 /// The migrations in order of their time, as the Supabase CLI finds them in `supabase/migrations`.
-const MIGRATIONS: [(&str, &str); 1] = [(
-    "20261122000000_token_usage.sql",
-    include_str!("../../supabase/migrations/20261122000000_token_usage.sql"),
-)];
+const MIGRATIONS: [(&str, &str); 2] = [
+    (
+        "20261122000000_token_usage.sql",
+        include_str!("../../supabase/migrations/20261122000000_token_usage.sql"),
+    ),
+    (
+        "20261123000000_unlogged_usage.sql",
+        include_str!("../../supabase/migrations/20261123000000_unlogged_usage.sql"),
+    ),
+];
 
 /// Arguments of `tallyd schema`.
 #[derive(Debug, Args)]

@@ -142,6 +142,9 @@ fn logs(text: &mut String, known: &Counted) {
     };
     line(text, "lag", &lag);
     let mut ledger = format!("{}, {}", counted(known.responses, "response"), bytes(known.ledger_bytes));
+    if known.unlogged_tokens > 0 {
+        let _ = write!(ledger, "; {} in no log", counted(known.unlogged_tokens, "token"));
+    }
     if known.faults > 0 {
         let _ = write!(ledger, "; {} not as they should be", counted(known.faults, "line"));
     }

@@ -24,7 +24,10 @@ pub use hash::{fnv1a, fnv1a_128};
 pub use host::{is_loopback, is_plain};
 pub use identity::{Destination, UserId};
 pub use money::{Cost, Picodollars, Usd};
-pub use published::{DayCell, Fullness, LARGEST_COUNT, Revision, SessionValue, fullness, rank};
+pub use published::{
+    DayCell, Fullness, LARGEST_COUNT, Revision, SessionValue, UnloggedDay, UnloggedTotals, ValueRank,
+    fullness, rank,
+};
 pub use response::{
     Attribution, Chain, ClientAccount, ClientModelAccount, Geo, MessageKey, ModelName, Part, PartKind, Rank,
     Response, ResponseLine, Speed, Tier, Usage,

@@ -1,9 +1,10 @@
 //! What is published of a session: one value, its totals spread over days and models.
 
-use super::{Totals, UnixMillis};
+use super::{TokenCounts, Totals, UnixMillis, Usd};
 use chrono::NaiveDate;
 use std::cmp::Reverse;
 use std::fmt;
+use std::ops::AddAssign;
 
 /// The largest count, and the largest revision, that the contract takes (`supabase/README.md`).
 pub const LARGEST_COUNT: u64 = 1_000_000_000_000_000;
@@ -62,15 +63,67 @@ pub struct SessionValue {
     pub model: String,
     /// By day and model, in this order, each pair once.
     pub cells: Vec<DayCell>,
+    /// What the client's own account has and no log does: no part of the totals.
+    pub unlogged: UnloggedTotals,
+    /// The same by day and model, in this order, each pair once.
+    pub unlogged_days: Vec<UnloggedDay>,
 }
 
 impl SessionValue {
-    /// Whether the cells add up to the totals.
+    /// Whether the cells add up to the totals, and the unlogged days to what is unlogged.
     pub fn adds_up(&self) -> bool {
-        let mut sum = Totals::default();
+        let (mut sum, mut unlogged) = (Totals::default(), UnloggedTotals::default());
         self.cells.iter().for_each(|cell| sum += cell.totals);
-        sum == self.totals
+        self.unlogged_days.iter().for_each(|day| unlogged += day.totals);
+        sum == self.totals && unlogged == self.unlogged
     }
+
+    /// What a server knows of it that takes no unlogged usage; `None` where that is nothing.
+    pub fn logged_alone(self) -> Option<Self> {
+        let (unlogged, unlogged_days) = Default::default();
+        (!self.cells.is_empty()).then_some(Self { unlogged, unlogged_days, ..self })
+    }
+}
+
+/// Usage that the client's own account has and no log does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnloggedTotals {
+    /// Tokens by kind.
+    pub tokens: TokenCounts,
+    /// Web searches.
+    pub web_searches: u64,
+    /// Those of the tokens that have no price; their cost is in no sum.
+    pub unpriced_tokens: u64,
+    /// The sum of all known costs.
+    pub cost: Usd,
+}
+
+impl UnloggedTotals {
+    /// True where there is nothing.
+    pub fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Sums stop at the greatest number, as those of [`Totals`] do.
+impl AddAssign for UnloggedTotals {
+    fn add_assign(&mut self, other: Self) {
+        self.tokens += other.tokens;
+        self.web_searches = self.web_searches.saturating_add(other.web_searches);
+        self.unpriced_tokens = self.unpriced_tokens.saturating_add(other.unpriced_tokens);
+        self.cost += other.cost;
+    }
+}
+
+/// Unlogged usage of a session on one day, of one model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnloggedDay {
+    /// The day in UTC.
+    pub day: NaiveDate,
+    /// The model, as the client names it.
+    pub model: String,
+    /// How much.
+    pub totals: UnloggedTotals,
 }
 
 /// How much of a session a value knows: responses, output, all tokens. The greater knows more, whatever the
@@ -82,9 +135,13 @@ pub fn fullness(totals: &Totals) -> Fullness {
     (totals.messages, totals.tokens.output, totals.tokens.total())
 }
 
+/// Revision, fullness, fewer incomplete responses, more unlogged tokens.
+pub type ValueRank = (u64, Fullness, Reverse<u64>, u64);
+
 /// By what a server keeps the greater of two values, but for the digest: the contract's rank.
-pub fn rank(revision: u64, totals: &Totals) -> (u64, Fullness, Reverse<u64>) {
-    (revision, fullness(totals), Reverse(totals.incomplete))
+pub fn rank(revision: u64, value: &SessionValue) -> ValueRank {
+    let (totals, unlogged) = (&value.totals, value.unlogged.tokens.total());
+    (revision, fullness(totals), Reverse(totals.incomplete), unlogged)
 }
 
 /// What a session used of one model on one day.
@@ -101,6 +158,33 @@ pub struct DayCell {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn value(messages: u64, incomplete: u64, unlogged: u64) -> SessionValue {
+        let tokens = TokenCounts { input: unlogged, ..TokenCounts::default() };
+        SessionValue {
+            session: "s".to_owned(),
+            totals: Totals { messages, incomplete, ..Totals::default() },
+            started_at: UnixMillis(0),
+            last_at: UnixMillis(0),
+            model: "m".to_owned(),
+            cells: vec![],
+            unlogged: UnloggedTotals { tokens, ..UnloggedTotals::default() },
+            unlogged_days: vec![],
+        }
+    }
+
+    #[test]
+    fn a_later_account_wins_only_where_nothing_else_is_known_better() {
+        let ordered = [
+            (1, value(1, 2, 99)),
+            (1, value(1, 1, 0)),
+            (1, value(1, 1, 5)),
+            (1, value(2, 9, 0)),
+            (2, value(0, 0, 1)),
+        ];
+        let ranks = ordered.map(|(revision, value)| rank(revision, &value));
+        assert!(ranks.is_sorted_by(|a, b| a < b), "{ranks:?}");
+    }
 
     #[test]
     fn newer_rules_beat_newer_prices_and_shipped_prices_beat_own_ones() {

@@ -7,7 +7,7 @@ use crate::domain::{Totals, shown};
 use crate::ledger::{
     Holder, LedgerError, LedgerLock, LedgerReader, LockError, Outbox, file_bytes, quarantined,
 };
-use crate::report::metrics::Metrics;
+use crate::report::metrics::{Metrics, unlogged_by_model};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -26,6 +26,7 @@ pub fn gather(folder: &Path, publishing: bool) -> Result<Metrics, LedgerError> {
     Ok(Metrics {
         daemon: daemon(folder),
         models: by_model(&reader)?,
+        unlogged: unlogged_by_model(&reader.unlogged()?),
         unreadable_logs: reader.unreadable_logs()?,
         logs: reader.log_figures()?,
         faults: reader.faults()?,

@@ -73,6 +73,9 @@ pub struct Counted {
     pub faults: u64,
     /// Responses.
     pub responses: u64,
+    /// Tokens that the client's own accounts have and no log does.
+    #[serde(default)]
+    pub unlogged_tokens: u64,
     /// Milliseconds for which something has been known to be written that is not counted yet.
     pub lag_ms: u64,
     /// Folders that the system tells of changes in.
@@ -170,6 +173,7 @@ fn counted(vitals: &Vitals, metrics: &Metrics) -> Counted {
         unreadable_files: metrics.unreadable_logs,
         faults: metrics.faults.values().sum(),
         responses: metrics.models.values().map(|totals| totals.messages).sum(),
+        unlogged_tokens: metrics.unlogged.values().map(|unlogged| unlogged.tokens.total()).sum(),
         lag_ms: u64::try_from(vitals.lag.as_millis()).unwrap_or(u64::MAX),
         folders_watched: number(vitals.folders),
         polling: !vitals.is_watching,

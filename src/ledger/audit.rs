@@ -107,7 +107,8 @@ pub(super) fn sessions(sql: &Connection, path: &Path, keys: &[SessionKey]) -> Re
     let only = format!("WHERE session IN ({numbers})");
     let audited = sums(&snapshot, &only)
         .and_then(|()| names(&snapshot, &numbers))
-        .and_then(|()| found(restored::defect_of(&snapshot, &only)?));
+        .and_then(|()| found(restored::defect_of(&snapshot, &only)?))
+        .and_then(|()| found_by_ledger(unlogged::defect_of(&snapshot, keys)));
     audited.map_err(|finding| verdict(path, finding))
 }
 
@@ -125,12 +126,13 @@ fn audit(sql: &Connection) -> Result<(), Finding> {
     stamps(sql)?;
     found(days::defect(sql)?)?;
     found(restored::defect(sql)?)?;
-    unlogged_usage(sql)
+    // What accounts and responses leave unlogged is what is kept of it.
+    found_by_ledger(unlogged::defect(sql))
 }
 
-/// What accounts and responses leave unlogged is what is kept of it.
-fn unlogged_usage(sql: &Connection) -> Result<(), Finding> {
-    match unlogged::defect(sql) {
+/// The same where it may have failed as the ledger does.
+fn found_by_ledger(defect: Result<Option<String>, LedgerError>) -> Result<(), Finding> {
+    match defect {
         Ok(defect) => found(defect),
         Err(LedgerError::Sqlite(error)) => Err(error.into()),
         Err(error) => Err(Finding::Damage(error.to_string())),

@@ -205,8 +205,9 @@ fn write_entry(
     if entry.stored.as_ref().is_some_and(|stored| row.same_facts(stored)) {
         return Ok(());
     }
-    due.sessions.extend(entry.stored.as_ref().map(|stored| stored.session));
-    due.sessions.insert(row.session);
+    for row in entry.stored.iter().chain([&row]) {
+        due.reply(row.session, row.first_at);
+    }
     row.price(&entry.response, pricing);
     responses.write(&row, entry.stored.as_ref())?;
     cells.replace(entry.stored.as_ref(), Some(&row));

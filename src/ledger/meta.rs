@@ -11,6 +11,8 @@ pub(super) const OFFERED: &str = "offered";
 pub(super) const PUBLISHED_REVISION: &str = "published_revision";
 /// Names the price table that was published under that revision.
 pub(super) const PUBLISHED_PRICES: &str = "published_prices";
+/// The contract of the project that was published to last.
+pub(super) const PUBLISHED_CONTRACT: &str = "published_contract";
 /// When publishing last succeeded.
 pub(super) const LAST_SUCCESS: &str = "publish_last_success";
 /// When publishing was last refused; the three below say how.

@@ -20,6 +20,7 @@ pub use parking::{Backlog, Parked};
 pub use restoring::{Adopted, Found, Restorable, Restoration};
 
 use super::names::Names;
+use super::unlogged::HAS_ANY;
 use super::{LEDGER_FILE, LedgerError, audit, meta, open, read, schema};
 use crate::domain::{Destination, Revision, SessionKey, SessionValue, UnixMillis};
 use rusqlite::config::DbConfig;
@@ -262,7 +263,8 @@ impl Outbox {
         let mut statement = sql.prepare_cached(&format!(
             "SELECT id FROM session WHERE id > ?2 AND {OWN} \
              AND (EXISTS (SELECT 1 FROM cell WHERE cell.session = session.id) \
-             OR EXISTS (SELECT 1 FROM restored AS r WHERE r.session = session.id)) ORDER BY id LIMIT ?3"
+             OR EXISTS (SELECT 1 FROM restored AS r WHERE r.session = session.id) \
+             OR EXISTS (SELECT 1 FROM {HAS_ANY} AND account.session = session.name)) ORDER BY id LIMIT ?3"
         ))?;
         let keys = statement
             .query_map(params![owner, after, sql_limit(limit)], |row| Ok(SessionKey(row.get(0)?)))?

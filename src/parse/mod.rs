@@ -19,8 +19,9 @@ pub use line::{LineContext, Notice, parse_line, parse_unfinished};
 use crate::domain::{ClientAccount, ResponseLine};
 
 /// The version of the rules of counting, here and in `domain::response`. Raised when they give other
-/// totals for the same logs: what was published under a smaller one is then published again and replaced.
-pub const RULES_VERSION: u32 = 1;
+/// totals for the same logs, or when values say more: what was published under a smaller one is then published again
+/// and replaced, and who counts by smaller ones replaces nothing. 2: with unlogged usage.
+pub const RULES_VERSION: u32 = 2;
 
 /// One thing that a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,8 +11,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
 
-/// The contract that tallyd speaks.
+/// The oldest contract that tallyd speaks.
 pub const CONTRACT: u32 = 2;
+/// The contract since which a server takes unlogged usage.
+pub const UNLOGGED_CONTRACT: u32 = 3;
 
 /// An answer as it came.
 #[derive(Clone, Debug, Default)]

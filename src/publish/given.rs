@@ -6,7 +6,7 @@
 
 use super::answer::{Answer, CheckAnswer, ItemAnswer, Refusal};
 use super::remote::unreadable;
-use super::wire::{self, CellRow, DayRow, Lenient, SessionRow, Stored};
+use super::wire::rows::{self, CellRow, DayRow, Lenient, SessionRow, Stored};
 use super::{Obstacle, verify};
 use crate::domain::{Destination, Revision, SessionValue, Totals};
 use chrono::NaiveDate;
@@ -49,14 +49,14 @@ impl Given {
     pub fn to_page(&self, cells: &Self, to: &Destination) -> Result<Vec<Stored>, Refusal> {
         let sessions: Vec<Lenient<SessionRow>> = self.answer().body_of_ours(to)?;
         let cells: Vec<Lenient<CellRow>> = cells.answer().body_of_ours(to)?;
-        let page = wire::stored(sessions, &cells);
+        let page = rows::stored(sessions, &cells, &[]);
         page.into_iter().map(|(_, stored)| stored.ok_or_else(unreadable)).collect()
     }
 
     /// As a page of days.
     pub fn to_days(&self, to: &Destination) -> Result<Vec<(NaiveDate, Totals)>, Refusal> {
-        let rows: Vec<DayRow> = self.answer().body_of_ours(to)?;
-        rows.iter().map(DayRow::totals).collect::<Option<_>>().ok_or_else(unreadable)
+        let days: Vec<DayRow> = self.answer().body_of_ours(to)?;
+        days.iter().map(DayRow::totals).collect::<Option<_>>().ok_or_else(unreadable)
     }
 }
 

@@ -22,7 +22,7 @@ mod voice;
 mod wire;
 mod worker;
 
-pub use answer::{CONTRACT, CheckAnswer, ItemAnswer, Refusal};
+pub use answer::{CONTRACT, CheckAnswer, ItemAnswer, Refusal, UNLOGGED_CONTRACT};
 pub use fault::Fault;
 pub use obstacle::Obstacle;
 pub use options::{KeyChoice, KeyProblem, PublishOptions};
@@ -30,5 +30,6 @@ pub use remote::{PublishError, Remote};
 pub use restore::Restored;
 pub use url::{UrlProblem, project_url};
 pub use verify::Verified;
-pub use wire::{Body, Stored, digest};
+pub use wire::rows::Stored;
+pub use wire::{Body, digest};
 pub use worker::{Drained, OnDamage, Order, Publisher, Reloaded};

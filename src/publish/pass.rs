@@ -11,8 +11,8 @@ use super::obstacle::Obstacle;
 use super::pace::{Due, Pace};
 use super::voice::Voice;
 use super::worker::{Publisher, monotonic};
-use super::{Body, Fault, ItemAnswer, Refusal, Remote};
-use crate::domain::{SessionKey, UnixMillis};
+use super::{Body, Fault, ItemAnswer, Refusal, Remote, UNLOGGED_CONTRACT};
+use crate::domain::{SessionKey, SessionValue, UnixMillis};
 use crate::ledger::{Acknowledged, Begun, Offered, Parked, Waiting};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,6 +23,8 @@ use tokio::time::Instant;
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// A parked session that has changed is tried again, but not sooner.
 const PARKED_FOR_MS: i64 = 15 * 60 * 1_000;
+/// How often a project that takes no unlogged usage is asked whether it does by now.
+const OLD_CONTRACT_INTERVAL: Duration = Duration::from_mins(10);
 /// The digest of a session that nothing is left of.
 const NOTHING: &str = "00000000000000000000000000000000";
 
@@ -64,6 +66,7 @@ impl Publisher {
     pub(super) async fn pass(&mut self, haste: Haste, handled: &mut Handled) -> Result<(), Obstacle> {
         self.begin()?;
         self.check_once().await?;
+        self.look_at_contract()?;
         (self.next_due, self.is_put_off) = (None, false);
         loop {
             self.restore_where_wanted().await?;
@@ -102,8 +105,19 @@ impl Publisher {
         {
             return Err(self.foreign(owner).into());
         }
-        if !self.is_checked {
+        let is_due = |next: &Instant| monotonic() >= *next;
+        if !self.is_checked || self.next_check.as_ref().is_some_and(is_due) {
             self.check().await?;
+        }
+        Ok(())
+    }
+
+    /// Where the project has a place for unlogged usage that it had not, what was sent without is sent again.
+    fn look_at_contract(&mut self) -> Result<(), Obstacle> {
+        let contract = self.remote()?.contract();
+        let sessions = self.outbox.note_contract(contract, contract >= UNLOGGED_CONTRACT)?;
+        if sessions > 0 {
+            tracing::info!(sessions, contract, "the project takes unlogged usage now: it is published");
         }
         Ok(())
     }
@@ -119,6 +133,9 @@ impl Publisher {
         }
         self.voice.clock(answer.server_time, self.clock.now());
         self.is_checked = true;
+        // Another may bring the project up to date at any time, which nothing else would show.
+        let is_old = answer.contract < UNLOGGED_CONTRACT;
+        self.next_check = is_old.then(|| monotonic() + OLD_CONTRACT_INTERVAL);
         Ok(())
     }
 
@@ -133,6 +150,7 @@ impl Publisher {
 
     /// Takes the next values for sending. What the server has already is acknowledged here.
     fn gather(&mut self, haste: Haste, handled: &mut Handled) -> Result<Gathered, Obstacle> {
+        let takes_unlogged = self.remote()?.takes_unlogged();
         let due = self.due(haste, handled)?;
         let keys: Vec<SessionKey> = due.iter().map(|waiting| waiting.key).collect();
         let acknowledged: HashMap<SessionKey, Option<String>> =
@@ -150,7 +168,9 @@ impl Publisher {
         };
         for offer in offers {
             let (revision, user) = (offer.revision.unwrap_or(self.revision), self.options.destination.user);
-            let body = offer.value.map(|value| Body::new(&value, revision, user));
+            let value =
+                if takes_unlogged { offer.value } else { offer.value.and_then(SessionValue::logged_alone) };
+            let body = value.map(|value| Body::new(&value, revision, user));
             let digest = body.as_ref().map_or(NOTHING, |body| body.digest.as_str());
             let is_known = acknowledged.get(&offer.key).is_some_and(|known| known.as_deref() == Some(digest));
             match body {

@@ -5,10 +5,14 @@
 //! Never decides what to do about a refusal. Fails with a [`Refusal`].
 
 use super::PublishOptions;
-use super::answer::{Answer, CheckAnswer, ItemAnswer, Refusal};
+use super::answer::{Answer, CONTRACT, CheckAnswer, ItemAnswer, Refusal, UNLOGGED_CONTRACT};
 use super::fault::{Fault, told};
-use super::wire::{self, Body, CellRow, DAILY_COLUMNS, DayRow, Lenient, SessionRow, Stored, TOTALS_COLUMNS};
-use crate::domain::{Destination, Totals, is_plain};
+use super::wire::Body;
+use super::wire::rows::{
+    self, CellRow, DAILY_COLUMNS, DAILY_UNLOGGED_COLUMNS, DayRow, Lenient, SessionRow, Stored,
+    TOTALS_COLUMNS, UNLOGGED_COLUMNS, UnloggedDayRow, UnloggedRow,
+};
+use crate::domain::{Destination, Totals, UnloggedTotals, is_plain};
 use crate::telemetry::{Chain, Counts};
 use chrono::NaiveDate;
 use postgrest::{Builder, Postgrest, RetryPolicy};
@@ -16,6 +20,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -51,6 +56,7 @@ pub struct Remote {
     key: super::KeyChoice,
     /// What came of its requests.
     requests: Arc<Counts>,
+    contract: AtomicU32,
 }
 
 impl Remote {
@@ -75,7 +81,13 @@ impl Remote {
                 None => Ok(rest),
             });
         let rest = rest.map_err(|error| failed(&error))?.with_retry_policy(RetryPolicy::none());
-        Ok(Self { rest, destination: options.destination.clone(), key: options.key.clone(), requests })
+        Ok(Self {
+            rest,
+            destination: options.destination.clone(),
+            key: options.key.clone(),
+            requests,
+            contract: AtomicU32::new(CONTRACT),
+        })
     }
 
     /// Asks whether the project is ready for this user. Where its SQL is not there, asks again for a moment:
@@ -93,7 +105,19 @@ impl Remote {
     async fn check_once(&self) -> Result<CheckAnswer, Refusal> {
         let body = format!(r#"{{"p_user_id":"{}"}}"#, self.destination.user);
         let answer = self.exchange(self.rest.rpc("token_usage_check", body)).await?;
-        answer.body_of_ours(&self.destination)
+        let answer: CheckAnswer = answer.body_of_ours(&self.destination)?;
+        self.contract.store(answer.contract, Ordering::Relaxed);
+        Ok(answer)
+    }
+
+    /// The project's contract when it was last asked; the oldest before.
+    pub(super) fn contract(&self) -> u32 {
+        self.contract.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has a place for unlogged usage.
+    pub(super) fn takes_unlogged(&self) -> bool {
+        self.contract() >= UNLOGGED_CONTRACT
     }
 
     /// Sends the values of sessions, in one call. The answers are in their order.
@@ -121,8 +145,11 @@ impl Remote {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Option<Stored>)>, Refusal> {
-        let columns =
+        let mut columns =
             format!("session_id,revision,session_started_at,last_message_at,model_used,{TOTALS_COLUMNS}");
+        if self.takes_unlogged() {
+            columns = format!("{columns},{UNLOGGED_COLUMNS}");
+        }
         let mut page = self.table("token_usage_sessions").select(columns).order("session_id").limit(limit);
         if let Some(after) = after {
             page = page.gt("session_id", after);
@@ -133,42 +160,69 @@ impl Remote {
             // Whoever answers so would be asked for ever.
             return Err(self.transient("the server gives a page of sessions twice".to_owned(), false));
         }
-        let cells = self.cells(after, last.session()).await?;
-        Ok(wire::stored(sessions, &cells))
+        let range = (after, last.session());
+        let cells: Vec<Lenient<CellRow>> =
+            self.rows_by_day("token_usage_session_days", TOTALS_COLUMNS, range).await?;
+        let mut unlogged: Vec<Lenient<UnloggedRow>> = Vec::new();
+        if self.takes_unlogged() {
+            unlogged = self.rows_by_day("token_usage_session_unlogged", UNLOGGED_COLUMNS, range).await?;
+        }
+        Ok(rows::stored(sessions, &cells, &unlogged))
     }
 
-    /// The cells of the sessions behind `after`, up to `last`, in the server's order.
-    async fn cells(&self, after: Option<&str>, last: &str) -> Result<Vec<Lenient<CellRow>>, Refusal> {
-        let columns = format!("session_id,usage_date,model,{TOTALS_COLUMNS}");
-        let mut cells: Vec<Lenient<CellRow>> = Vec::new();
+    /// The rows by day and model of the sessions behind one, up to another, in the server's order.
+    async fn rows_by_day<T: serde::de::DeserializeOwned>(
+        &self,
+        table: &str,
+        columns: &str,
+        (after, last): (Option<&str>, &str),
+    ) -> Result<Vec<T>, Refusal> {
+        let columns = format!("session_id,usage_date,model,{columns}");
+        let mut all: Vec<T> = Vec::new();
         loop {
-            let mut page = self.table("token_usage_session_days").select(columns.clone());
+            let mut page = self.table(table).select(columns.clone());
             page = page.lte("session_id", last).order("session_id,usage_date,model").limit(PAGE);
-            page.append_query("offset", cells.len().to_string());
+            page.append_query("offset", all.len().to_string());
             if let Some(after) = after {
                 page = page.gt("session_id", after);
             }
-            let rows: Vec<Lenient<CellRow>> = self.rows(page).await?;
+            let rows: Vec<T> = self.rows(page).await?;
             if rows.is_empty() {
-                return Ok(cells);
+                return Ok(all);
             }
-            cells.extend(rows);
+            all.extend(rows);
         }
     }
 
     /// The user's days, as the project bills them.
     pub async fn daily(&self) -> Result<HashMap<NaiveDate, Totals>, Refusal> {
+        self.days("token_usage_daily", DAILY_COLUMNS, DayRow::totals).await
+    }
+
+    /// What is unlogged of the user's days; nothing where the project has no place for it.
+    pub async fn daily_unlogged(&self) -> Result<HashMap<NaiveDate, UnloggedTotals>, Refusal> {
+        if !self.takes_unlogged() {
+            return Ok(HashMap::new());
+        }
+        self.days("token_usage_daily_unlogged", DAILY_UNLOGGED_COLUMNS, UnloggedDayRow::totals).await
+    }
+
+    async fn days<T: serde::de::DeserializeOwned, V>(
+        &self,
+        table: &str,
+        columns: &str,
+        totals: fn(&T) -> Option<(NaiveDate, V)>,
+    ) -> Result<HashMap<NaiveDate, V>, Refusal> {
         let mut days = HashMap::new();
         loop {
-            let mut page =
-                self.table("token_usage_daily").select(DAILY_COLUMNS).order("usage_date").limit(PAGE);
+            let mut page = self.table(table).select(columns.to_owned()).order("usage_date").limit(PAGE);
             page.append_query("offset", days.len().to_string());
-            let rows: Vec<DayRow> = self.rows(page).await?;
+            let rows: Vec<T> = self.rows(page).await?;
             if rows.is_empty() {
                 return Ok(days);
             }
             for row in rows {
-                let (day, totals) = row.totals().ok_or_else(unreadable)?;
+                let (day, totals) = totals(&row).ok_or_else(unreadable)?;
                 days.insert(day, totals);
             }
         }

@@ -7,7 +7,8 @@
 //! read again and nothing is sent that could lower it.
 
 use super::obstacle::Obstacle;
-use super::wire::{Stored, digest};
+use super::wire::digest;
+use super::wire::rows::Stored;
 use super::worker::Publisher;
 use crate::domain::{LARGEST_COUNT, Revision, SessionValue, Totals, UnixMillis};
 use crate::ledger::{Adopted, Found, Losses, Restorable};
@@ -42,6 +43,9 @@ pub struct Restored {
     pub older: usize,
     /// Whose rows break a bound of the contract or do not add up.
     pub damaged: usize,
+    /// With unlogged usage on the server: that stays there, whatever became of the rest. Nothing that is sent of the
+    /// session replaces it unless it knows more of what was logged.
+    pub unlogged: usize,
 }
 
 impl Restored {
@@ -114,8 +118,10 @@ impl Publisher {
             restored.sessions += page.values.len();
             let mut values = Vec::with_capacity(page.values.len());
             for fit in page.values {
+                restored.unlogged += usize::from(fit.has_unlogged());
                 match fit {
-                    Fit::Sound(value) => values.push(*value),
+                    Fit::Sound(value, _) => values.push(*value),
+                    Fit::Unlogged => {}
                     Fit::Older => restored.older += 1,
                     Fit::Damaged => restored.damaged += 1,
                 }
@@ -156,6 +162,9 @@ fn tell(restored: &Restored) {
             "rows of these sessions on the server do not add up: they are left there"
         );
     }
+    if restored.unlogged > 0 {
+        tracing::info!(sessions = restored.unlogged, "unlogged usage of these sessions stays on the server");
+    }
     tracing::info!(
         sessions = restored.taken(),
         of = restored.sessions,
@@ -185,9 +194,18 @@ struct Page {
 
 /// Whether a session of the server can be taken.
 enum Fit {
-    Sound(Box<Restorable>),
+    /// True: it has unlogged usage too.
+    Sound(Box<Restorable>, bool),
+    /// It has nothing else.
+    Unlogged,
     Older,
     Damaged,
+}
+
+impl Fit {
+    fn has_unlogged(&self) -> bool {
+        matches!(self, Self::Sound(_, true) | Self::Unlogged)
+    }
 }
 
 /// What a person with the right to may have written into the tables is not believed: it would be counted.
@@ -197,8 +215,10 @@ fn restorable(stored: Stored) -> Fit {
     }
     match Revision::of_stored(stored.revision) {
         Some(revision) if is_sound(&stored.value) => {
-            let digest = digest(&stored.value, revision);
-            Fit::Sound(Box::new(Restorable { revision, value: stored.value, digest }))
+            let has_unlogged = !stored.value.unlogged.is_zero();
+            let Some(value) = stored.value.logged_alone() else { return Fit::Unlogged };
+            let digest = digest(&value, revision);
+            Fit::Sound(Box::new(Restorable { revision, value, digest }), has_unlogged)
         }
         _ => Fit::Damaged,
     }
@@ -217,7 +237,7 @@ fn is_sound(value: &SessionValue) -> bool {
         && is_time(value.last_at)
         && is_bounded(&value.totals)
         && are_cells
-        && !value.cells.is_empty()
+        && (!value.cells.is_empty() || !value.unlogged.is_zero())
         && value.adds_up()
 }
 
@@ -290,7 +310,7 @@ mod tests {
     fn values_without_rules_are_another_callers() {
         let stored = |revision| Stored { revision, value: value("s-1", 10) };
         assert!(matches!(restorable(stored(0)), Fit::Older));
-        assert!(matches!(restorable(stored(1)), Fit::Sound(_)));
+        assert!(matches!(restorable(stored(1)), Fit::Sound(_, false)));
         assert!(matches!(restorable(stored(LARGEST_COUNT + 1)), Fit::Damaged));
     }
 }

@@ -6,10 +6,12 @@
 //! publishing alone, so what the server thinks it has is told and left to a person. Fails with an
 //! [`Obstacle`]; what was sent by then is acknowledged.
 
+use super::Remote;
 use super::obstacle::Obstacle;
-use super::wire::Stored;
+use super::wire::rows::Stored;
 use super::worker::Publisher;
-use crate::domain::{Revision, SessionKey, SessionValue, Totals, fnv1a_128, rank};
+use crate::domain::{Revision, SessionKey, SessionValue, Totals, UnloggedTotals, fnv1a_128, rank};
+use crate::ledger::Offer;
 use chrono::NaiveDate;
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
@@ -100,7 +102,9 @@ impl Publisher {
         let mut ours = self.sessions()?;
         let mut findings = Findings { sessions: ours.len(), ..Findings::default() };
         let mut days: HashMap<NaiveDate, Totals> = HashMap::new();
+        let mut unlogged: HashMap<NaiveDate, UnloggedTotals> = HashMap::new();
         let mut after: Option<String> = None;
+        let takes_unlogged = self.remote()?.takes_unlogged();
         loop {
             let page = self.remote()?.stored(after.as_deref(), PAGE).await?;
             let Some(last) = page.last() else { break };
@@ -108,16 +112,19 @@ impl Publisher {
             for cell in page.iter().flat_map(|stored| &stored.value.cells) {
                 *days.entry(cell.day).or_default() += cell.totals;
             }
+            for day in page.iter().flat_map(|stored| &stored.value.unlogged_days) {
+                *unlogged.entry(day.day).or_default() += day.totals;
+            }
             self.compare_page(&page, &mut ours, &mut findings)?;
         }
         let missing: Vec<SessionKey> = ours.into_values().collect();
         for page in missing.chunks(PAGE) {
-            let values = self.outbox.preview(page)?.into_iter().filter_map(|offer| offer.value);
+            let offers = self.outbox.preview(page)?.into_iter();
+            let values = offers.filter_map(|offer| what_is_taken(offer.value?, takes_unlogged));
             findings.behind.extend(values.map(|value| value.session));
         }
-        let daily = self.remote()?.daily().await?;
-        let all = days.keys().chain(daily.keys());
-        findings.days = all.filter(|day| days.get(day) != daily.get(day)).copied().collect();
+        findings.days = others(&days, &self.remote()?.daily().await?).collect();
+        findings.days.extend(others(&unlogged, &self.remote()?.daily_unlogged().await?));
         Ok(findings)
     }
 
@@ -142,9 +149,14 @@ impl Publisher {
     ) -> Result<(), Obstacle> {
         let key_of = |stored: &Stored| ours.remove(&fnv1a_128(stored.value.session.as_bytes()));
         let keys: Vec<SessionKey> = page.iter().filter_map(key_of).collect();
+        let takes_unlogged = self.remote.as_ref().is_some_and(Remote::takes_unlogged);
         let offers = self.outbox.preview(&keys)?.into_iter();
+        let taken = |offer: Offer| {
+            let value = what_is_taken(offer.value?, takes_unlogged)?;
+            Some((value, offer.revision.unwrap_or(self.revision)))
+        };
         let values: HashMap<String, (SessionValue, Revision)> = offers
-            .filter_map(|offer| Some((offer.value?, offer.revision.unwrap_or(self.revision))))
+            .filter_map(taken)
             .map(|(value, revision)| (value.session.clone(), (value, revision)))
             .collect();
         for stored in page {
@@ -201,17 +213,32 @@ impl Findings {
     }
 }
 
+/// What a project keeps of a value; `None` where that is nothing.
+fn what_is_taken(value: SessionValue, takes_unlogged: bool) -> Option<SessionValue> {
+    if takes_unlogged { Some(value) } else { value.logged_alone() }
+}
+
+/// Days of which two tables have something else.
+fn others<'a, T: PartialEq>(
+    one: &'a HashMap<NaiveDate, T>,
+    other: &'a HashMap<NaiveDate, T>,
+) -> impl Iterator<Item = NaiveDate> + 'a {
+    let all = one.keys().chain(other.keys());
+    all.filter(|day| one.get(day) != other.get(day)).copied()
+}
+
 /// How a session of the ledger, counted by the rules of `revision`, compares with what is stored.
 pub(super) fn standing(ours: &SessionValue, revision: Revision, theirs: &Stored) -> Standing {
     let stored = &theirs.value;
     let is_same_row = theirs.revision == revision.number()
-        && stored.totals == ours.totals
+        && (stored.totals, stored.unlogged) == (ours.totals, ours.unlogged)
         && (stored.started_at, stored.last_at) == (ours.started_at, ours.last_at)
         && stored.model == ours.model;
-    let order = rank(revision.number(), &ours.totals).cmp(&rank(theirs.revision, &stored.totals));
+    let is_same_spread = stored.cells == ours.cells && stored.unlogged_days == ours.unlogged_days;
+    let order = rank(revision.number(), ours).cmp(&rank(theirs.revision, stored));
     match order {
         Ordering::Greater => Standing::Behind,
-        _ if is_same_row && stored.cells == ours.cells => Standing::Equal,
+        _ if is_same_row && is_same_spread => Standing::Equal,
         // One that adds up may be another ledger's, which was told of a response on another day.
         _ if !stored.adds_up() => Standing::Damaged,
         Ordering::Less => Standing::Ahead,

@@ -76,6 +76,8 @@ pub struct Publisher {
     pub(super) is_begun: bool,
     /// The project was asked and is ready.
     pub(super) is_checked: bool,
+    /// The project is of an old contract, and to be asked again then.
+    pub(super) next_check: Option<Instant>,
     pub(super) pace: Pace,
     pub(super) voice: Voice,
     /// Sessions that the server has taken note of.
@@ -137,6 +139,7 @@ impl Publisher {
             requests: Arc::default(),
             is_begun: false,
             is_checked: false,
+            next_check: None,
             pace: Pace::new(),
             voice: Voice::default(),
             sent: 0,

@@ -3,6 +3,10 @@
 //! Owns: names and help texts of metrics; README.md lists them. Values in, text out. A session or a user is
 //! never a label: their number has no bound. Costs are written with every digit, not as binary fractions.
 
+mod unlogged;
+
+pub use unlogged::{Unlogged, by_model as unlogged_by_model};
+
 use crate::domain::{Totals, UnixMillis, shown};
 use crate::ledger::{Activity, Backlog, Holder, LogFigures, PublishNote, RebuildNote, Restoration};
 use std::collections::BTreeMap;
@@ -14,6 +18,8 @@ use std::time::Duration;
 pub struct Metrics {
     /// Everything that was ever counted, by model.
     pub models: BTreeMap<String, Totals>,
+    /// What the client's own accounts have and no log does, by the client's name of the model.
+    pub unlogged: BTreeMap<String, Unlogged>,
     /// The daemon that keeps the ledger, where one does.
     pub daemon: Option<Holder>,
     /// Session logs that could not be read when they were last looked at.
@@ -82,6 +88,7 @@ pub fn text(metrics: &Metrics) -> String {
         }
     }
     usage(&mut page, &metrics.models);
+    unlogged::write(&mut page, &metrics.unlogged);
     logs(&mut page, metrics);
     ledger(&mut page, metrics);
     publishing(&mut page, metrics);
@@ -336,9 +343,17 @@ mod tests {
             message: "no such user".to_owned(),
             help: "set USER_ID".to_owned(),
         };
+        let unlogged = Unlogged {
+            tokens: TokenCounts::from_array([21, 22, 23, 24, 25]),
+            unpriced_tokens: 26,
+            web_searches: 27,
+            cost: Some(Usd(28_000_000_000_001)),
+            difference: Some(Usd(-29_000_000_000)),
+        };
         let metrics = Metrics {
             daemon: Some(Holder { activity: Some(Activity::Failing), no_events: true, ..Holder::default() }),
             models: BTreeMap::from([("a \"model\"\n".to_owned(), totals)]),
+            unlogged: BTreeMap::from([("opus[1m]".to_owned(), unlogged)]),
             unreadable_logs: 4,
             logs: LogFigures { files: 11, read_bytes: 12, unread_bytes: 13 },
             faults: BTreeMap::from([("torn".to_owned(), 14)]),

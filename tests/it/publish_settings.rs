@@ -254,7 +254,7 @@ fn check_advises_a_version_for_own_prices() {
     );
     let with = told(&format!("version = 20261122\n{row}"));
     assert!(with.contains("prices.toml version 20261122") && !with.contains("give the file"), "{with}");
-    assert!(with.contains("revision 1000120261122"), "{with}");
+    assert!(with.contains("revision 2000120261122"), "{with}");
 }
 
 #[test]

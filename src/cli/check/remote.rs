@@ -3,7 +3,7 @@
 use super::row::Row;
 use crate::cli::exit::ExitCode;
 use crate::domain::UnixMillis;
-use crate::publish::{CONTRACT, CheckAnswer, Fault, PublishOptions, Refusal};
+use crate::publish::{CONTRACT, CheckAnswer, Fault, PublishOptions, Refusal, UNLOGGED_CONTRACT};
 
 /// Clocks that differ by more than this give days and times that mislead.
 const MAX_SKEW_MS: u64 = 5 * 60 * 1000;
@@ -57,7 +57,7 @@ fn of_answer(options: &PublishOptions, answer: &CheckAnswer, now: UnixMillis) ->
         Row::ok("key", format!("{kind} from {source}, accepted as {}", answer.role))
             .fact("role", answer.role.as_str()),
         Row::ok("server", "answers"),
-        Row::ok("contract", format!("version {}", answer.contract)).fact("version", answer.contract),
+        contract(answer.contract),
         Row::ok("user", format!("{} exists", options.destination.user)),
         clock(answer.server_time, now),
     ];
@@ -68,6 +68,15 @@ fn of_answer(options: &PublishOptions, answer: &CheckAnswer, now: UnixMillis) ->
         rows.push(wrong);
     }
     rows
+}
+
+/// An older contract is no fault: what it lacks is said, and with what it comes.
+fn contract(version: u32) -> Row {
+    let mut text = format!("version {version}");
+    if version < UNLOGGED_CONTRACT {
+        text.push_str("; unlogged usage stays here until `tallyd schema | psql \"$DATABASE_URL\"` was run");
+    }
+    Row::ok("contract", text).fact("version", version)
 }
 
 fn of_refusal(options: &PublishOptions, refusal: Refusal) -> Vec<Row> {
@@ -152,26 +161,26 @@ mod tests {
 
     #[test]
     fn an_answer_is_spread_over_what_it_tells_of() {
-        insta::assert_snapshot!(told(Ok(Ok(answer(CONTRACT, true, 1_234)))), @"
+        insta::assert_snapshot!(told(Ok(Ok(answer(UNLOGGED_CONTRACT, true, 1_234)))), @"
         ok       url         https://abc.supabase.co
         ok       key         secret key from SUPABASE_SERVICE_KEY, accepted as service_role
         ok       server      answers
-        ok       contract    version 2
+        ok       contract    version 3
         ok       user        3dfb3580-b7c4-4da3-8d9e-b9775c216f7e exists
         ok       clock       1.2 s behind the server's
         Everything is as it should be.
         ");
-        insta::assert_snapshot!(told(Ok(Ok(answer(CONTRACT, false, -300_001)))), @"
+        insta::assert_snapshot!(told(Ok(Ok(answer(CONTRACT, false, -300_001)))), @r#"
         ok       url         https://abc.supabase.co
         ok       key         secret key from SUPABASE_SERVICE_KEY, accepted as service_role
         ok       server      answers
-        ok       contract    version 2
+        ok       contract    version 2; unlogged usage stays here until `tallyd schema | psql "$DATABASE_URL"` was run
         wrong    user        https://abc.supabase.co has no user 3dfb3580-b7c4-4da3-8d9e-b9775c216f7e
                              help: set USER_ID=<the user's UUID> and restart tallyd  (the dashboard lists users under Authentication)
         wrong    clock       300.0 s ahead of the server's
                              help: set this machine's clock (timedatectl set-ntp true); a container has that of its host
         2 things are wrong.
-        ");
+        "#);
         insta::assert_snapshot!(told(Ok(Ok(answer(1, true, 0)))), @r#"
         ok       url         https://abc.supabase.co
         ok       key         secret key from SUPABASE_SERVICE_KEY, accepted as service_role

@@ -2,7 +2,7 @@
 
 use super::{OWN, Outbox, owner, republish_where};
 use crate::domain::{Revision, UnixMillis};
-use crate::ledger::{LedgerError, meta};
+use crate::ledger::{LedgerError, meta, unlogged};
 use rusqlite::params;
 
 /// How the rules that values are counted and priced by compare with those of the last time.
@@ -60,6 +60,21 @@ impl Outbox {
         }
         sql.commit()?;
         Ok(if last.is_some() { Begun::Changed } else { Begun::Same })
+    }
+
+    /// Notes the contract of the project that is published to. Where it takes unlogged usage and the one before did not,
+    /// all of the owner's sessions wait that have any, and their number is returned.
+    pub fn note_contract(&mut self, contract: u32, takes_unlogged: bool) -> Result<u64, LedgerError> {
+        let contract = contract.to_string();
+        if meta::text(&self.connection, meta::PUBLISHED_CONTRACT)?.as_ref() == Some(&contract) {
+            return Ok(0);
+        }
+        let sql = self.write()?;
+        meta::set(&sql, meta::PUBLISHED_CONTRACT, Some(&contract))?;
+        let sessions =
+            if takes_unlogged { unlogged::make_all_wait(&sql, owner::current_number(&sql)?)? } else { 0 };
+        sql.commit()?;
+        Ok(sessions)
     }
 
     /// Notes what the publisher saw last, for other processes.

@@ -18,7 +18,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 pub struct Restorable {
     /// The rules that it was counted by.
     pub revision: Revision,
-    /// Its value, checked: the cells add up to the totals, and the days are of this millennium.
+    /// Its value, checked: the cells add up to the totals, and the days are of this millennium. Without unlogged
+    /// usage, which stays where it is: what is sent of this value never replaces one that has some.
     pub value: SessionValue,
     /// The digest that it would be sent under.
     pub digest: String,
@@ -170,7 +171,7 @@ fn verdict(sql: &Connection, theirs: &Restorable) -> Result<Verdict, LedgerError
     let head = restored::head(sql, session)?;
     if let Some(head) = &head
         && let Some(value) = super::value_of(sql, SessionKey(session))?
-        && rank(theirs.revision.number(), &theirs.value.totals) <= rank(head.revision.number(), &value.totals)
+        && rank(theirs.revision.number(), &theirs.value) <= rank(head.revision.number(), &value)
     {
         return Ok(Verdict::Leave(Found::Known));
     }

@@ -18,6 +18,7 @@ mod rebuilt;
 mod reprice;
 mod restored;
 mod unlogged;
+mod unlogged_published;
 
 use super::*;
 use crate::domain::{

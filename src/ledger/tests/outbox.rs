@@ -1,7 +1,7 @@
 //! What waits, what is offered, and what becomes of acknowledgements.
 
 use super::*;
-use crate::domain::{DayCell, Destination, Revision, SessionKey, SessionValue, UserId};
+use crate::domain::{DayCell, Destination, Revision, SessionKey, SessionValue, UnloggedTotals, UserId};
 use crate::ledger::outbox::waiting_query;
 use pretty_assertions::assert_eq;
 use rusqlite::params;
@@ -110,6 +110,8 @@ fn a_value_is_the_sum_of_days_and_models_and_the_latest_response_names_its_model
         last_at: UnixMillis(day + 7),
         model: "opus".to_owned(),
         cells,
+        unlogged: UnloggedTotals::default(),
+        unlogged_days: vec![],
     };
     assert_eq!(offers.len(), 1);
     assert_eq!(offers[0].value, Some(expected));

@@ -4,7 +4,7 @@
 use super::outbox::{acknowledged, digest, user, values};
 use super::properties::any_line;
 use super::*;
-use crate::domain::{DayCell, Revision, SessionKey, SessionValue};
+use crate::domain::{DayCell, Revision, SessionKey, SessionValue, UnloggedTotals};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -74,6 +74,8 @@ fn expected_values(sandbox: &Sandbox) -> BTreeMap<String, SessionValue> {
             last_at: at,
             model: String::new(),
             cells: Vec::new(),
+            unlogged: UnloggedTotals::default(),
+            unlogged_days: Vec::new(),
         });
         value.started_at = value.started_at.min(at);
         value.last_at = value.last_at.max(at);

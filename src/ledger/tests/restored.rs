@@ -3,7 +3,7 @@
 use super::outbox::{acknowledged, offer, publish, user, values, waiting};
 use super::*;
 use crate::domain::Usd;
-use crate::domain::{DayCell, Destination, Revision, SessionValue};
+use crate::domain::{DayCell, Destination, Revision, SessionValue, UnloggedTotals};
 use chrono::NaiveDate;
 use pretty_assertions::assert_eq;
 use proptest::prelude::*;
@@ -36,6 +36,8 @@ pub(super) fn value(session: &str, messages: u64, output: u64) -> SessionValue {
         last_at: UnixMillis::parse("2026-09-02T06:00:00Z").unwrap(),
         model: "opus".to_owned(),
         cells: vec![day(1), day(2)],
+        unlogged: UnloggedTotals::default(),
+        unlogged_days: vec![],
     }
 }
 

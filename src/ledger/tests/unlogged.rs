@@ -6,16 +6,21 @@ use pretty_assertions::assert_eq;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-const SESSIONS: [&str; 3] = ["one", "two", "three"];
+pub(super) const SESSIONS: [&str; 3] = ["one", "two", "three"];
 
 /// A line of a log.
 #[derive(Clone, Debug)]
-enum Item {
+pub(super) enum Item {
     Reply(Box<ResponseLine>),
     Account(ClientAccount),
 }
 
-fn account(session: &str, started_at: i64, duration_ms: u64, models: &[(&str, [u64; 5])]) -> ClientAccount {
+pub(super) fn account(
+    session: &str,
+    started_at: i64,
+    duration_ms: u64,
+    models: &[(&str, [u64; 5])],
+) -> ClientAccount {
     let models = models.iter().map(|(model, tokens)| ClientModelAccount {
         model: ModelName((*model).to_owned()),
         tokens: TokenCounts::from_array(*tokens),
@@ -30,7 +35,7 @@ fn account(session: &str, started_at: i64, duration_ms: u64, models: &[(&str, [u
 }
 
 /// What is read of the log of a session, from one item to another.
-fn read(session: &str, items: &[Item], from: usize, until: usize) -> FileUpdate {
+pub(super) fn read(session: &str, items: &[Item], from: usize, until: usize) -> FileUpdate {
     let path = format!("/logs/-p/{session}.jsonl");
     let mut update = update(&path, 100 * from as u64, vec![]);
     for (item, offset) in items[from..until].iter().zip((100 * from as u64..).step_by(100)) {
@@ -117,17 +122,17 @@ proptest! {
     }
 }
 
-const HIDDEN: [u64; 5] = [20, 30, 0, 0, 500];
+pub(super) const HIDDEN: [u64; 5] = [20, 30, 0, 0, 500];
 
-fn plus(one: [u64; 5], other: [u64; 5]) -> [u64; 5] {
+pub(super) fn plus(one: [u64; 5], other: [u64; 5]) -> [u64; 5] {
     std::array::from_fn(|kind| one[kind] + other[kind])
 }
 
 /// A reply of 7, 5, 0, 0 and 100 tokens.
-const REPLY: [u64; 5] = [7, 5, 0, 0, 100];
+pub(super) const REPLY: [u64; 5] = [7, 5, 0, 0, 100];
 
 /// A parent of one reply and an unlogged call, and its fork of one more of each.
-fn family() -> [(&'static str, Vec<Item>); 2] {
+pub(super) fn family() -> [(&'static str, Vec<Item>); 2] {
     let copy = |mut line: ResponseLine| {
         line.attribution.copied = true;
         Item::Reply(Box::new(line))

@@ -3,21 +3,23 @@
 //! Owns: when it is made anew, and its rows. What it is is for `domain::unlogged`. Invariant: the rows are at all times
 //! what that makes of the accounts and responses in the ledger, written in the transaction that changes these, so that
 //! neither the order of files nor reading twice nor a crash matters. A lineage is made anew as a whole, and only where
-//! something of it has changed; a ledger without accounts is asked once a transaction whether it has any. Fails as
-//! the ledger does.
+//! something of it has changed that may change a row; a ledger without accounts is asked once a transaction whether it
+//! has any. Where what is published of a row has changed, its session waits. Fails as the ledger does.
 
 mod facts;
+mod later;
 mod read;
 
 pub use read::UnloggedRecord;
+pub(super) use read::{HAS_ANY, of_session};
 
 use super::names::Names;
 use super::row::{count, read_tokens, sql_count};
 use super::seen::SeenAccount;
 use super::{LedgerError, Pricing, meta, write};
-use crate::domain::{Cost, ModelName, UnixMillis, Usage, Used, unlogged};
+use crate::domain::{Cost, Lineage, ModelName, SessionKey, UnixMillis, Usage, Used, unlogged};
 use rusqlite::{Connection, Row as SqlRow, params};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
 
 /// What lines that go on from each other have in common: `started_at`, and the session where that is 0.
@@ -30,8 +32,10 @@ pub(super) struct LineageKey {
 /// Whose rows are to be made anew when a transaction has written its facts.
 #[derive(Debug, Default)]
 pub(super) struct Due {
-    /// Sessions of responses that are new or others now.
+    /// Sessions of which a response has gone up in another.
     pub(super) sessions: FxHashSet<i64>,
+    /// Sessions of responses that are new or others now, with the earliest time of these.
+    replies: FxHashMap<i64, i64>,
     /// Sessions of accounts or copies that are new.
     names: BTreeSet<String>,
 }
@@ -80,6 +84,12 @@ impl Due {
         Ok(())
     }
 
+    /// Notes a response of a session that is new, or another than it was, or was before it became another.
+    pub(super) fn reply(&mut self, session: i64, at: i64) {
+        let earliest = self.replies.entry(session).or_insert(at);
+        *earliest = at.min(*earliest);
+    }
+
     /// Writes that the log of a session has copies of what others paid for.
     pub(super) fn copies(
         &mut self,
@@ -109,17 +119,29 @@ impl Due {
             self.names.insert(names.session_name(sql, session)?);
         }
         let mut due = BTreeSet::new();
-        let mut statement = sql.prepare_cached(
-            "SELECT DISTINCT started_at, iif(started_at = 0, session, NULL) FROM account WHERE session = ?1 \
-             UNION SELECT started_at, iif(started_at = 0, account.session, NULL) FROM copied_history \
-             JOIN account ON account.session = copied_history.session WHERE payer = ?1",
-        )?;
-        for session in self.names {
-            let keys = statement.query_map([session], read_key)?;
-            due.extend(keys.collect::<Result<Vec<_>, _>>()?);
+        for session in &self.names {
+            due.extend(lineages(sql, session)?);
+        }
+        for (number, earliest) in self.replies {
+            let session = names.session_name(sql, number)?;
+            let keys = lineages(sql, &session)?;
+            if !keys.is_empty() && !later::is_later(sql, number, &session, &keys, earliest)? {
+                due.extend(keys);
+            }
         }
         due.iter().try_for_each(|key| remake(sql, names, key, pricing))
     }
+}
+
+/// The lineages that have something of a session in them.
+fn lineages(sql: &Connection, session: &str) -> Result<Vec<LineageKey>, LedgerError> {
+    let mut statement = sql.prepare_cached(
+        "SELECT DISTINCT started_at, iif(started_at = 0, session, NULL) FROM account WHERE session = ?1 \
+         UNION SELECT started_at, iif(started_at = 0, account.session, NULL) FROM copied_history \
+         JOIN account ON account.session = copied_history.session WHERE payer = ?1",
+    )?;
+    let keys = statement.query_map([session], read_key)?;
+    Ok(keys.collect::<Result<_, _>>()?)
 }
 
 /// Makes everything anew: at other prices it costs something else.
@@ -141,25 +163,65 @@ pub(super) fn fill(sql: &Connection) -> Result<(), LedgerError> {
 
 /// What is wrong with the rows, in words; costs are by prices that this does not know.
 pub(super) fn defect(sql: &Connection) -> Result<Option<String>, LedgerError> {
-    let mut names = Names::default();
     let mut rows = 0;
     for key in keys(sql)? {
-        let mut expected = entries(sql, &mut names, &key, &Unpriced)?;
-        let stored = stored(sql, &key)?;
-        rows += stored.len();
-        for (expected, stored) in expected.iter_mut().zip(&stored) {
-            expected.cost = stored.cost;
-        }
-        if expected != stored {
-            return Ok(Some(format!(
-                "what is in no log since {} is not what the accounts say",
-                key.started_at
-            )));
+        match rows_of(sql, &key)? {
+            Ok(sound) => rows += sound,
+            Err(defect) => return Ok(Some(defect)),
         }
     }
     let all: i64 = sql.query_row("SELECT count(*) FROM unlogged", [], |row| row.get(0))?;
     let is_more = usize::try_from(all).ok() != Some(rows);
     Ok(is_more.then(|| "unlogged usage is of an account that is not there".to_owned()))
+}
+
+/// The same of the lineages that single sessions are in.
+pub(super) fn defect_of(sql: &Connection, sessions: &[SessionKey]) -> Result<Option<String>, LedgerError> {
+    let mut due = BTreeSet::new();
+    let mut statement = sql.prepare_cached(
+        "SELECT DISTINCT started_at, iif(started_at = 0, session, NULL) FROM account \
+         WHERE session = (SELECT name FROM session WHERE id = ?1)",
+    )?;
+    for session in sessions {
+        let keys = statement.query_map([session.0], read_key)?;
+        due.extend(keys.collect::<Result<Vec<_>, _>>()?);
+    }
+    for key in due {
+        if let Err(defect) = rows_of(sql, &key)? {
+            return Ok(Some(defect));
+        }
+    }
+    Ok(None)
+}
+
+/// How many rows a lineage has, or that they are not what they should be.
+fn rows_of(sql: &Connection, key: &LineageKey) -> Result<Result<usize, String>, LedgerError> {
+    let mut names = Names::default();
+    let (accounts, lineage) = facts::lineage(sql, &mut names, key)?;
+    let mut expected = entries(sql, &mut names, &accounts, &lineage, &Unpriced)?;
+    let stored = stored(sql, key)?;
+    for (expected, stored) in expected.iter_mut().zip(&stored) {
+        expected.cost = stored.cost;
+    }
+    let defect = || format!("what is in no log since {} is not what the accounts say", key.started_at);
+    Ok(if expected == stored { Ok(stored.len()) } else { Err(defect()) })
+}
+
+/// Makes all sessions wait that have something unlogged and are the owner's, and returns how many that are.
+pub(super) fn make_all_wait(sql: &Connection, owner: Option<i64>) -> Result<u64, LedgerError> {
+    let those = format!("SELECT account.session FROM {HAS_ANY}");
+    sql.execute(
+        &format!("INSERT OR IGNORE INTO session (name, folder) SELECT DISTINCT *, '' FROM ({those})"),
+        [],
+    )?;
+    let waiting = sql.execute(
+        &format!(
+            "UPDATE session SET stamp = stamp + 1 \
+             WHERE (destination IS NULL OR destination IS ?1) AND name IN ({those})"
+        ),
+        [owner],
+    )?;
+    Ok(waiting as u64)
 }
 
 fn keys(sql: &Connection) -> Result<Vec<LineageKey>, LedgerError> {
@@ -184,25 +246,43 @@ fn remake(
     key: &LineageKey,
     pricing: &dyn Pricing,
 ) -> Result<(), LedgerError> {
-    let entries = entries(sql, names, key, pricing)?;
-    if entries == stored(sql, key)? {
+    let (accounts, lineage) = facts::lineage(sql, names, key)?;
+    let entries = entries(sql, names, &accounts, &lineage, pricing)?;
+    let stored = stored(sql, key)?;
+    if entries == stored {
         return Ok(());
     }
     sql.prepare_cached(&format!("DELETE FROM unlogged WHERE {OF_LINEAGE}"))?
         .execute(params![key.started_at, key.session])?;
-    entries.iter().try_for_each(|entry| insert(sql, entry))
+    entries.iter().try_for_each(|entry| insert(sql, entry))?;
+    let mut changed = BTreeSet::new();
+    for (account, line) in accounts.iter().zip(&lineage.lines) {
+        if !published(&entries, *account).eq(published(&stored, *account)) {
+            changed.insert(names.session(sql, &line.account.session)?);
+        }
+    }
+    write::raise_stamps(sql, &changed)
+}
+
+/// What is published of an account's rows.
+fn published(
+    entries: &[Entry],
+    account: i64,
+) -> impl Iterator<Item = (i64, UnixMillis, Used, Option<i64>)> + '_ {
+    let own = entries.iter().filter(move |entry| entry.account == account && !entry.used.is_zero());
+    own.map(|entry| (entry.model, UnixMillis(entry.at), entry.used, entry.cost))
 }
 
 /// The rows that a lineage has to have, by account and model.
 fn entries(
     sql: &Connection,
     names: &mut Names,
-    key: &LineageKey,
+    accounts: &[i64],
+    lineage: &Lineage,
     pricing: &dyn Pricing,
 ) -> Result<Vec<Entry>, LedgerError> {
-    let (accounts, lineage) = facts::lineage(sql, names, key)?;
     let mut entries = Vec::new();
-    for found in unlogged(&lineage) {
+    for found in unlogged(lineage) {
         let Some(account) = accounts.get(found.line) else { continue };
         let cost = pricing.price_calls(&found.model, &found.used, found.at);
         entries.push(Entry {

@@ -2,7 +2,8 @@
 
 use super::{COLUMNS, read_entry};
 use crate::domain::{Cost, Picodollars, UnixMillis, Usd, Used};
-use crate::ledger::{LedgerError, LedgerReader};
+use crate::ledger::{LedgerError, LedgerReader, restored};
+use rusqlite::Connection;
 
 /// What an account adds of a model to the one that it goes on from, less what is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,30 +37,51 @@ impl UnloggedRecord {
     }
 }
 
+/// Accounts with something unlogged: tables to select from, with a condition to add others to.
+pub(in crate::ledger) const HAS_ANY: &str = "unlogged JOIN account ON account.id = unlogged.account \
+     WHERE input + output + cache_write_5m + cache_write_1h + cache_read + web_searches > 0";
+
+/// The one source of unlogged usage, of all sessions or of one by its id in the logs. Of a session that counts by what
+/// the server has of it there is none: what its log here lacks is not what no log had.
+fn records(sql: &Connection, session: Option<&str>) -> Result<Vec<UnloggedRecord>, LedgerError> {
+    let columns = COLUMNS.replace("account, model, at", "account, unlogged.model, at");
+    let only = if session.is_some() { "account.session = ?1 AND" } else { "?1 IS NULL AND" };
+    let mut statement = sql.prepare_cached(&format!(
+        "SELECT {columns}, account.session, model.name FROM account \
+         JOIN unlogged ON account.id = unlogged.account JOIN model ON model.id = unlogged.model \
+         WHERE {only} account.session NOT IN (SELECT name FROM session WHERE id IN ({})) \
+         ORDER BY at, account.session, model.name, account.duration_ms",
+        restored::SESSIONS
+    ))?;
+    let records = statement.query_map([session], |row| {
+        let entry = read_entry(row)?;
+        Ok(UnloggedRecord {
+            session: row.get(19)?,
+            at: UnixMillis(entry.at),
+            model: row.get(20)?,
+            used: entry.used,
+            surplus: entry.surplus,
+            incomplete: entry.incomplete,
+            cost: entry.cost.map_or(Cost::Unpriced, |cost| Cost::Known(Picodollars(cost))),
+            client_cost: Usd(entry.client_cost.into()),
+            logged_cost: entry.logged_cost.map(|cost| Usd(cost.into())),
+        })
+    })?;
+    Ok(records.collect::<Result<_, _>>()?)
+}
+
+/// What is unlogged of a session, in order of time.
+pub(in crate::ledger) fn of_session(
+    sql: &Connection,
+    session: &str,
+) -> Result<Vec<UnloggedRecord>, LedgerError> {
+    records(sql, Some(session))
+}
+
 impl LedgerReader {
     /// What the client's accounts say of each session and model, in order of time. Where nothing is missing from the log
     /// there is a record all the same, with the client's price beside ours.
     pub fn unlogged(&self) -> Result<Vec<UnloggedRecord>, LedgerError> {
-        let columns = COLUMNS.replace("account, model, at", "account, unlogged.model, at");
-        let mut statement = self.connection.prepare(&format!(
-            "SELECT {columns}, account.session, model.name FROM unlogged \
-             JOIN account ON account.id = unlogged.account JOIN model ON model.id = unlogged.model \
-             ORDER BY at, account.session, model.name, account.duration_ms"
-        ))?;
-        let records = statement.query_map([], |row| {
-            let entry = read_entry(row)?;
-            Ok(UnloggedRecord {
-                session: row.get(19)?,
-                at: UnixMillis(entry.at),
-                model: row.get(20)?,
-                used: entry.used,
-                surplus: entry.surplus,
-                incomplete: entry.incomplete,
-                cost: entry.cost.map_or(Cost::Unpriced, |cost| Cost::Known(Picodollars(cost))),
-                client_cost: Usd(entry.client_cost.into()),
-                logged_cost: entry.logged_cost.map(|cost| Usd(cost.into())),
-            })
-        })?;
-        Ok(records.collect::<Result<_, _>>()?)
+        records(&self.connection, None)
     }
 }

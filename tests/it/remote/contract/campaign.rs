@@ -4,7 +4,7 @@
 
 use super::history::{Transaction, history, transactions};
 use super::migration;
-use super::value::{COUNTERS, Kept, Sent, kept};
+use super::value::{COUNTERS, Kept, Sent, UNLOGGED, kept};
 use crate::random::Random;
 use crate::remote::{Database, Stack, Template};
 use postgres::Client;
@@ -175,6 +175,7 @@ pub(in crate::remote) fn differences(found: &Kept, expected: &Kept) -> String {
         ("cell", &found.cells, &expected.cells),
         ("day", &found.days, &expected.days),
         ("running", &found.running, &expected.running),
+        ("unlogged", &found.unlogged, &expected.unlogged),
     ];
     let mut lines = Vec::new();
     for (kind, found, expected) in pairs {
@@ -198,6 +199,8 @@ pub(in crate::remote) fn differences(found: &Kept, expected: &Kept) -> String {
 pub(in crate::remote) fn day_differences() -> String {
     let names: Vec<String> = COUNTERS.iter().map(|name| format!("daily_{name}")).collect();
     let sums: Vec<String> = COUNTERS.iter().map(|name| format!("sum({name})")).collect();
+    let unlogged = UNLOGGED.map(|index| format!("daily_unlogged_{}", COUNTERS[index]));
+    let unlogged_sums = UNLOGGED.map(|index| format!("sum(unlogged_{})", COUNTERS[index]));
     format!(
         "with day as (
            select user_id, usage_date, {}, daily_cost_usd, daily_session_count from public.token_usage_daily
@@ -206,11 +209,24 @@ pub(in crate::remote) fn day_differences() -> String {
            select user_id, usage_date, {}, sum(estimated_cost_usd), count(distinct session_id)
            from public.token_usage_session_days
            where user_id = any ($1::text[]::uuid[]) group by user_id, usage_date
+         ), unlogged_day as (
+           select user_id, usage_date, {}, daily_unlogged_cost_usd, daily_unlogged_session_count
+           from public.token_usage_daily_unlogged where user_id = any ($1::text[]::uuid[])
+         ), unlogged_cells as (
+           select user_id, usage_date, {}, sum(unlogged_cost_usd), count(distinct session_id)
+           from public.token_usage_session_unlogged
+           where user_id = any ($1::text[]::uuid[]) group by user_id, usage_date
          )
          (select day::text from day except all select cells::text from cells)
-         union all (select cells::text from cells except all select day::text from day)",
+         union all (select cells::text from cells except all select day::text from day)
+         union all (select day::text from unlogged_day as day except all
+           select cells::text from unlogged_cells as cells)
+         union all (select cells::text from unlogged_cells as cells except all
+           select day::text from unlogged_day as day)",
         names.join(", "),
-        sums.join(", ")
+        sums.join(", "),
+        unlogged.join(", "),
+        unlogged_sums.join(", ")
     )
 }
 
@@ -233,12 +249,15 @@ pub(in crate::remote) fn stored_by(client: &mut Client, user: &str) -> Kept {
         lines.sort();
         lines
     };
+    let unlogged: Vec<String> = UNLOGGED.map(|index| format!("unlogged_{}", COUNTERS[index])).into();
+    let unlogged_daily: Vec<String> = unlogged.iter().map(|name| format!("daily_{name}")).collect();
+    let unlogged = format!("{}, unlogged_cost_usd", unlogged.join(", "));
     let complete = "case when cost_is_complete then 'true' else 'false' end";
     Kept {
         sessions: lines(&format!(
             "select concat_ws('|', session_id, revision, {names}, estimated_cost_usd,
                to_char(session_started_at, {INSTANT}), coalesce(to_char(last_message_at, {INSTANT}), ''),
-               model_used, encode(value_digest, 'hex'), total_tokens, {complete})
+               model_used, encode(value_digest, 'hex'), total_tokens, {complete}, {unlogged})
              from public.token_usage_sessions where user_id::text = $1"
         )),
         cells: lines(&format!(
@@ -249,6 +268,14 @@ pub(in crate::remote) fn stored_by(client: &mut Client, user: &str) -> Kept {
             "select concat_ws('|', usage_date, {}, daily_cost_usd, daily_session_count, daily_total_tokens, {complete})
              from public.token_usage_daily where user_id::text = $1",
             daily.join(", ")
+        )),
+        unlogged: lines(&format!(
+            "select concat_ws('|', session_id, usage_date, model, {unlogged})
+             from public.token_usage_session_unlogged where user_id::text = $1
+             union all select concat_ws('|', usage_date, {}, daily_unlogged_cost_usd, daily_unlogged_session_count,
+               daily_unlogged_total_tokens)
+             from public.token_usage_daily_unlogged where user_id::text = $1",
+            unlogged_daily.join(", ")
         )),
         running: lines(
             "select concat_ws('|', session_id, usage_date, input_tokens, output_tokens, cache_creation_tokens, 0,

@@ -182,7 +182,7 @@ fn an_unknown_user_is_told_from_a_malformed_one() {
         let body = json!({ "p_user_id": user }).to_string();
         let check = desk.database.call("token_usage_check", &body, Some(&token));
         let told = ["contract", "user_exists", "role"].map(|name| check.field(name));
-        assert_eq!(told, ["2", exists, "service_role"]);
+        assert_eq!(told, ["3", exists, "service_role"]);
         assert!(check.field("server_time").ends_with('Z'));
     }
 }

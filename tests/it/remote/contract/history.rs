@@ -2,7 +2,8 @@
 //! order and grouping. Small numbers, so that values meet in every part of their rank.
 
 use super::value::{
-    CREATION, CREATION_1H, INCOMPLETE, Item, MESSAGES, OLD_COUNTERS, Running, Sent, Usage, Value, day, minute,
+    CREATION, CREATION_1H, INCOMPLETE, Item, MESSAGES, OLD_COUNTERS, Running, Sent, UNLOGGED, Usage, Value,
+    day, minute,
 };
 use crate::random::Random;
 use std::collections::BTreeMap;
@@ -39,13 +40,37 @@ fn value(random: &mut Random) -> Value {
     }
     let (started, latest) = (minute(random.range(0, 9)), minute(random.range(10, 19)));
     let model = (*random.pick(&MODELS)).to_owned();
-    Value { revision: i64::try_from(random.range(1, 2)).expect("small"), started, latest, model, cells }
+    let revision = i64::try_from(random.range(1, 2)).expect("small");
+    Value { revision, started, latest, model, cells, unlogged: unlogged(random) }
+}
+
+/// What no log has, of a session in two, on days and of models that the log may not have.
+fn unlogged(random: &mut Random) -> BTreeMap<(String, String), Usage> {
+    let mut unlogged = BTreeMap::new();
+    if random.chance(50) {
+        for _ in 0..random.range(1, 3) {
+            let all = usage(random);
+            let mut told = Usage { cost: all.cost, ..Usage::default() };
+            UNLOGGED.iter().for_each(|index| told.counters[*index] = all.counters[*index]);
+            let key = (day(random.range(1, 8)), (*random.pick(&MODELS)).to_owned());
+            if told != Usage::default() {
+                unlogged.insert(key, told);
+            }
+        }
+    }
+    unlogged
 }
 
 /// The same usage told otherwise: equal or nearly equal in rank.
 fn variant(random: &mut Random, of: &Value) -> Value {
     let mut value = of.clone();
-    match random.range(0, 4) {
+    match random.range(0, 6) {
+        5 => value.unlogged = unlogged(random),
+        6 => {
+            if let Some(usage) = value.unlogged.values_mut().next() {
+                usage.counters[0] += 1;
+            }
+        }
         0 => value.latest += 60_000,
         1 => value.revision = 3 - value.revision,
         2 => {

@@ -11,6 +11,7 @@ mod mutants;
 mod refusals;
 mod rights;
 mod schema;
+mod unlogged;
 mod upgrade;
 pub(in crate::remote) mod value;
 
@@ -21,9 +22,18 @@ use crate::support::root;
 use serde_json::{Value as Json, json};
 use std::fs;
 
-/// The text of the migration.
+/// The text of the migrations, one after the other.
 pub(super) fn migration() -> String {
-    let path = root().join("supabase/migrations/20261122000000_token_usage.sql");
+    [first_migration(), text_of("20261123000000_unlogged_usage.sql")].concat()
+}
+
+/// The text of the first of them: contract 2, which takes no unlogged usage.
+pub(super) fn first_migration() -> String {
+    text_of("20261122000000_token_usage.sql")
+}
+
+fn text_of(name: &str) -> String {
+    let path = root().join("supabase/migrations").join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

@@ -38,6 +38,10 @@ const MUTANTS: &[Mutant] = &[
             ("(stored.revision, stored.message_count", "(stored.message_count"),
             ("(excluded.revision, excluded.message_count", "(excluded.message_count"),
             ("order by session_id, revision desc, message_count", "order by session_id, message_count"),
+            (
+                "order by v.session_id, v.revision desc, v.message_count",
+                "order by v.session_id, v.message_count",
+            ),
         ],
     },
     Mutant {
@@ -48,6 +52,9 @@ const MUTANTS: &[Mutant] = &[
         name: "rank without digest",
         changes: &[
             (",\n        v.digest)", ")"),
+            ("v.unlogged_tokens, v.digest)", "v.unlogged_tokens)"),
+            ("stored.unlogged_cache_read_tokens, stored.value_digest)", "stored.unlogged_cache_read_tokens)"),
+            (",\n          excluded.value_digest)", ")"),
             ("-stored.incomplete_messages, stored.value_digest)", "-stored.incomplete_messages)"),
             ("-excluded.incomplete_messages, excluded.value_digest)", "-excluded.incomplete_messages)"),
         ],
@@ -59,6 +66,38 @@ const MUTANTS: &[Mutant] = &[
             ("-stored.incomplete_messages", "stored.incomplete_messages"),
             ("-excluded.incomplete_messages", "excluded.incomplete_messages"),
         ],
+    },
+    Mutant {
+        name: "rank without unlogged tokens",
+        changes: &[
+            ("v.unlogged_tokens, v.digest)", "0, v.digest)"),
+            ("stored.unlogged_input_tokens + stored.unlogged_output_tokens", "0"),
+            ("\n            + stored.unlogged_cache_creation_tokens + stored.unlogged_cache_read_tokens", ""),
+            ("\n          + stored.unlogged_cache_creation_tokens + stored.unlogged_cache_read_tokens", ""),
+            ("excluded.unlogged_input_tokens + excluded.unlogged_output_tokens", "0"),
+            (
+                "\n            + excluded.unlogged_cache_creation_tokens + excluded.unlogged_cache_read_tokens",
+                "",
+            ),
+        ],
+    },
+    Mutant {
+        name: "a day forgets what was unlogged",
+        changes: &[(
+            "daily_unlogged_input_tokens = daily.daily_unlogged_input_tokens + excluded",
+            "daily_unlogged_input_tokens = excluded",
+        )],
+    },
+    Mutant {
+        name: "what was unlogged outlives the value that had it",
+        changes: &[(
+            "kept.session_id = v.session_id)\n  then",
+            "kept.session_id = v.session_id and false)\n  then",
+        )],
+    },
+    Mutant {
+        name: "a digest of what is logged alone",
+        changes: &[("sha256(v.digest || convert_to(part.lines, 'UTF8'))", "v.digest")],
     },
     Mutant {
         name: "sessions locked in any order",

@@ -152,7 +152,7 @@ fn a_user_writes_for_himself_and_nobody_else() {
     let check = json_of(&call("token_usage_check", &json!({ "p_user_id": scene.user })));
     assert_eq!(
         (&check["contract"], &check["user_exists"], &check["role"]),
-        (&json!(2), &json!(true), &json!("authenticated"))
+        (&json!(3), &json!(true), &json!("authenticated"))
     );
     let items = [plain_item(&scene.neighbour, "not-mine", 2), plain_item(&scene.user, "also-mine", 2)];
     let answers = json_of(&call("upsert_token_usage_batch", &json!({ "items": items })));

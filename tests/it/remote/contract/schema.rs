@@ -121,7 +121,13 @@ fn policies_are_one_a_table_and_not_evaluated_per_row() {
     let told = |table: &str| {
         format!("{table} SELECT {{authenticated}} PERMISSIVE (( SELECT auth.uid() AS uid) = user_id)")
     };
-    let tables = ["token_usage_daily", "token_usage_session_days", "token_usage_sessions"];
+    let tables = [
+        "token_usage_daily",
+        "token_usage_daily_unlogged",
+        "token_usage_session_days",
+        "token_usage_session_unlogged",
+        "token_usage_sessions",
+    ];
     assert_eq!(breaks(query), tables.map(told).join(", "));
 }
 
@@ -135,7 +141,7 @@ fn anon_and_everybody_have_no_right() {
                 "select string_agg(name, ', ') from (
                    select relname::text || ' ' || kind from pg_class,
                      unnest(array['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger']) as kind
-                   where relkind = 'r' and relnamespace {OURS} and (has_table_privilege('{role}', oid, kind)
+                   where relkind in ('r', 'v') and relnamespace {OURS} and (has_table_privilege('{role}', oid, kind)
                      or (kind in ('select', 'insert', 'update') and has_any_column_privilege('{role}', oid, kind)))
                    union all select proname::text from pg_proc
                    where pronamespace {OURS} and has_function_privilege('{role}', oid, 'execute')
@@ -156,6 +162,21 @@ fn keys_start_with_the_user() {
          and (select attname from pg_attribute where attrelid = indrelid and attnum = indkey[0]) <> 'user_id'"
     );
     assert_eq!(breaks(&query), "");
+}
+
+/// A view with the rights of who made it would show everybody's rows.
+#[test]
+fn every_view_reads_with_the_rights_of_the_caller() {
+    let query = format!(
+        "select relname::text from pg_class where relkind = 'v' and relnamespace {OURS}
+         and not coalesce('security_invoker=true' = any (reloptions), false)"
+    );
+    assert_eq!(breaks(&query), "");
+    let views = format!("select relname::text from pg_class where relkind = 'v' and relnamespace {OURS}");
+    assert_eq!(
+        breaks(&views),
+        "token_usage_daily_totals, token_usage_model_totals, token_usage_session_totals"
+    );
 }
 
 /// An update that changes no indexed column stays in its page.

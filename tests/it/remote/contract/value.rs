@@ -30,6 +30,8 @@ pub(in crate::remote) const CREATION_1H: usize = 3;
 pub(in crate::remote) const MESSAGES: usize = 6;
 pub(in crate::remote) const INCOMPLETE: usize = 8;
 pub(in crate::remote) const UNPRICED: usize = 9;
+/// What is told of unlogged usage.
+pub(in crate::remote) const UNLOGGED: [usize; 7] = [0, 1, 2, 3, 4, 7, 10];
 /// What an old caller counts.
 pub(in crate::remote) const OLD_COUNTERS: [usize; 6] = [0, 1, 2, 4, 5, 6];
 
@@ -56,6 +58,12 @@ impl Usage {
 
     pub(in crate::remote) fn total_tokens(&self) -> i64 {
         IN_TOTAL.iter().map(|index| self.counters[*index]).sum()
+    }
+
+    /// The counters of unlogged usage and its cost, as the canonical text and the queries write them.
+    fn unlogged_text(&self) -> String {
+        let counters = UNLOGGED.map(|index| self.counters[index].to_string());
+        format!("{}|{}", counters.join("|"), dollars(self.cost))
     }
 
     /// All counters and the cost, as the canonical text and the queries write them.
@@ -94,6 +102,8 @@ pub(in crate::remote) struct Value {
     pub(in crate::remote) latest: i64,
     pub(in crate::remote) model: String,
     pub(in crate::remote) cells: BTreeMap<(String, String), Usage>,
+    /// What no log has: none of it is zero, and only counters of `UNLOGGED` are in it.
+    pub(in crate::remote) unlogged: BTreeMap<(String, String), Usage>,
 }
 
 /// A value of an old caller: the session's running totals as of a day.
@@ -145,15 +155,28 @@ impl Value {
         for ((day, model), usage) in &self.cells {
             let _ = writeln!(text, "{day}|{}|{}|{model}", usage.text(), model.len());
         }
-        Sha256::digest(text.as_bytes()).to_vec()
+        let digest = Sha256::digest(text.as_bytes()).to_vec();
+        if self.unlogged.is_empty() {
+            return digest;
+        }
+        let mut lines = String::new();
+        for ((day, model), usage) in &self.unlogged {
+            let _ = writeln!(lines, "{day}|{}|{}|{model}", usage.unlogged_text(), model.len());
+        }
+        Sha256::digest([digest.as_slice(), lines.as_bytes()].concat()).to_vec()
+    }
+
+    pub(in crate::remote) fn unlogged_totals(&self) -> Usage {
+        sum(self.unlogged.values())
     }
 
     /// What decides which of two values of a session is kept.
-    pub(in crate::remote) fn rank(&self) -> (i64, i64, i64, i64, i64, Vec<u8>) {
+    pub(in crate::remote) fn rank(&self) -> (i64, [i64; 5], Vec<u8>) {
         let totals = self.totals();
         let counters = totals.counters;
-        let tokens = totals.total_tokens();
-        (self.revision, counters[MESSAGES], counters[OUTPUT], tokens, -counters[INCOMPLETE], self.digest())
+        let (tokens, unlogged) = (totals.total_tokens(), self.unlogged_totals().total_tokens());
+        let counts = [counters[MESSAGES], counters[OUTPUT], tokens, -counters[INCOMPLETE], unlogged];
+        (self.revision, counts, self.digest())
     }
 
     pub(in crate::remote) fn json(&self, user: &str, session: &str) -> Json {
@@ -162,6 +185,15 @@ impl Value {
             "user_id": user, "session_id": session, "revision": self.revision, "model_used": self.model,
             "session_started_at": timestamp(self.started), "last_message_at": timestamp(self.latest),
         })));
+        if !self.unlogged.is_empty() {
+            data.extend(unlogged_counters(&self.unlogged_totals()));
+            let days = self.unlogged.iter().map(|((day, model), usage)| {
+                let mut entry = unlogged_counters(usage);
+                entry.extend(object(json!({ "usage_date": day, "model": model })));
+                Json::Object(entry)
+            });
+            data.insert("unlogged_days".to_owned(), days.collect());
+        }
         let cells = self.cells.iter().map(|((day, model), usage)| {
             let mut cell = counters(usage, "daily_", "daily_cost_usd");
             cell.extend(object(json!({ "usage_date": day, "model": model })));
@@ -190,6 +222,18 @@ fn counters(usage: &Usage, prefix: &str, cost: &str) -> Map<String, Json> {
         }
     }
     map.insert(cost.to_owned(), json!(dollars(usage.cost)));
+    map
+}
+
+/// Numbers and strings of digits by turns; what is 0 is left out.
+fn unlogged_counters(usage: &Usage) -> Map<String, Json> {
+    let counts = UNLOGGED.map(|index| (COUNTERS[index], usage.counters[index]));
+    let told = counts.into_iter().filter(|(_, count)| *count != 0).map(|(name, count)| {
+        let json = if count % 2 == 0 { json!(count) } else { json!(count.to_string()) };
+        (format!("unlogged_{name}"), json)
+    });
+    let mut map: Map<String, Json> = told.collect();
+    map.insert("unlogged_cost_usd".to_owned(), json!(dollars(usage.cost)));
     map
 }
 
@@ -225,12 +269,15 @@ pub(in crate::remote) struct Kept {
     pub(in crate::remote) days: Vec<String>,
     /// Running totals of old callers.
     pub(in crate::remote) running: Vec<String>,
+    /// What is unlogged of sessions by day and model, and of days.
+    pub(in crate::remote) unlogged: Vec<String>,
 }
 
 struct Held {
     line: String,
     cells: BTreeMap<(String, String), Usage>,
     running: Vec<String>,
+    unlogged: BTreeMap<(String, String), Usage>,
 }
 
 /// What must be kept of this set of items.
@@ -241,28 +288,43 @@ pub(in crate::remote) fn kept(sent: &[&Sent]) -> Kept {
     }
     let mut kept = Kept::default();
     let mut days: BTreeMap<String, (Usage, i64)> = BTreeMap::new();
+    let mut unlogged: BTreeMap<String, (Usage, i64)> = BTreeMap::new();
     for (session, items) in sessions {
         let held = held(&items);
         kept.sessions.push(format!("{session}|{}", held.line));
         kept.running.extend(held.running.iter().map(|line| format!("{session}|{line}")));
-        let mut seen = Vec::new();
         for ((day, model), usage) in &held.cells {
             kept.cells.push(format!("{session}|{day}|{model}|{}", usage.text()));
-            let entry = days.entry(day.clone()).or_default();
-            entry.0 += *usage;
-            if !seen.contains(day) {
-                entry.1 += 1;
-                seen.push(day.clone());
-            }
         }
+        for ((day, model), usage) in &held.unlogged {
+            kept.unlogged.push(format!("{session}|{day}|{model}|{}", usage.unlogged_text()));
+        }
+        add_days(&mut days, &held.cells);
+        add_days(&mut unlogged, &held.unlogged);
+    }
+    for (day, (usage, sessions)) in unlogged {
+        let tokens = usage.total_tokens();
+        kept.unlogged.push(format!("{day}|{}|{sessions}|{tokens}", usage.unlogged_text()));
     }
     for (day, (usage, sessions)) in days {
         kept.days.push(format!("{day}|{}|{sessions}|{}", usage.text(), ending(&usage)));
     }
-    for lines in [&mut kept.sessions, &mut kept.cells, &mut kept.days, &mut kept.running] {
+    for lines in [&mut kept.sessions, &mut kept.cells, &mut kept.days, &mut kept.running, &mut kept.unlogged]
+    {
         lines.sort();
     }
     kept
+}
+
+/// Adds a session's cells to the days: what it used, and that it was there.
+fn add_days(days: &mut BTreeMap<String, (Usage, i64)>, cells: &BTreeMap<(String, String), Usage>) {
+    let mut before = None;
+    for ((day, _), usage) in cells {
+        let entry = days.entry(day.clone()).or_default();
+        entry.0 += *usage;
+        entry.1 += i64::from(before != Some(day));
+        before = Some(day);
+    }
 }
 
 fn ending(usage: &Usage) -> String {
@@ -278,13 +340,15 @@ fn held(items: &[&Item]) -> Held {
         let (totals, digest) = (best.totals(), hex(&best.digest()));
         let times = format!("{}|{}", instant(best.started), instant(best.latest));
         let line = format!(
-            "{}|{}|{times}|{}|{digest}|{}",
+            "{}|{}|{times}|{}|{digest}|{}|{}",
             best.revision,
             totals.text(),
             best.model,
-            ending(&totals)
+            ending(&totals),
+            best.unlogged_totals().unlogged_text()
         );
-        return Held { line, cells: best.cells.clone(), running: Vec::new() };
+        let (cells, unlogged) = (best.cells.clone(), best.unlogged.clone());
+        return Held { line, cells, running: Vec::new(), unlogged };
     }
     let running: Vec<&Running> = items
         .iter()
@@ -316,8 +380,9 @@ fn held_of_old(all: &[&Running]) -> Held {
         all.iter().max_by_key(|one| (one.totals.counters[MESSAGES], &one.model)).expect("one at least");
     let line =
         format!("0|{}|{}||{}||{}", reached.text(), instant(minute(started)), latest.model, ending(&reached));
+    let line = format!("{line}|{}", Usage::default().unlogged_text());
     let running = days.iter().map(|(day, said)| format!("{day}|{}", said.text())).collect();
-    Held { line, cells, running }
+    Held { line, cells, running, unlogged: BTreeMap::new() }
 }
 
 fn hex(bytes: &[u8]) -> String {

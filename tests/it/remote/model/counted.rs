@@ -149,6 +149,7 @@ impl Counted {
             latest: latest.0,
             model: latest.1.to_owned(),
             cells,
+            unlogged: BTreeMap::new(),
         })
     }
 }

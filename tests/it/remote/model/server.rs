@@ -70,6 +70,7 @@ pub(super) fn read_item(item: &Json) -> (String, u8, Value) {
         latest: time("last_message_at"),
         model: text("model_used").to_owned(),
         cells,
+        unlogged: BTreeMap::new(),
     };
     assert_eq!(value.totals(), read_usage(data, "", "estimated_cost_usd"), "totals are the sum of cells");
     (text("user_id").to_owned(), session_of(text("session_id")), value)

@@ -54,8 +54,7 @@ impl World {
         let ours = container.counted.value(session, container.revision).map(|value| value.rank());
         let theirs = self.server.best(container.user, session).map(Value::rank);
         ours.zip(theirs).is_some_and(|(ours, theirs)| {
-            let is_same = (ours.0, ours.1, ours.2, ours.3, ours.4)
-                == (theirs.0, theirs.1, theirs.2, theirs.3, theirs.4);
+            let is_same = (ours.0, ours.1) == (theirs.0, theirs.1);
             container.counted.is_own(session) && is_same && ours != theirs
         })
     }

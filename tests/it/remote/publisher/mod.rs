@@ -7,6 +7,7 @@ mod following;
 mod mending;
 mod poison;
 mod quiet;
+mod unlogged;
 mod verify;
 
 use super::gateway::{Gateway, Seen};
