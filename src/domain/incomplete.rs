@@ -48,7 +48,9 @@ impl Incompleteness {
     /// The reason in words.
     pub fn describe(self) -> &'static str {
         match self {
-            Self::Placeholder => "written by a client up to 2.1.96, which logs the count of the stream's start",
+            Self::Placeholder => {
+                "written by a client up to 2.1.96, which logs the count of the stream's start"
+            }
             Self::Aborted => "stopped by the user",
             Self::Error => "cut off by an error or a lost connection",
             Self::Unknown => "cut off for an unknown reason, or still being written",

@@ -3,8 +3,8 @@
 use super::names::Names;
 use super::{LedgerError, Pricing, incomplete};
 use crate::domain::{
-    Attribution, Cost, Geo, ModelName, Part, PartKind, Rank, ReplySpan, Response, Speed, Tier, TokenCounts, UnixMillis,
-    Usage, fnv1a,
+    Attribution, Cost, Geo, ModelName, Part, PartKind, Rank, ReplySpan, Response, Speed, Tier, TokenCounts,
+    UnixMillis, Usage, fnv1a,
 };
 use rusqlite::{Connection, Row as SqlRow};
 
@@ -139,7 +139,7 @@ impl Row {
     /// True where both bill the same: what differs is at most which of several equal lines counts.
     pub(super) fn bills_the_same(&self, other: &Self) -> bool {
         let (ranked_after, version, span) = (other.ranked_after, other.version, other.span);
-        let same_line = Self { ranked_after, version, span, ..self.clone() };
+        let same_line = Self { version, ranked_after, span, ..self.clone() };
         same_line.same_facts(other)
     }
 

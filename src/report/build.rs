@@ -4,13 +4,13 @@
 //! Fails by [`ReportError`] on dates in the wrong order and on projects and sessions that do not exist.
 
 use super::blocks::{Block, Window, windows};
+use super::estimate::Estimate;
 use super::group::{Group, Models, Row, RowKey, Sums};
 use super::project::Directory;
 use super::zone::Calendar;
-use super::estimate::Estimate;
 use super::{BlockOptions, Kind, Order, ReportData, ReportError, Request, TokenLimit, Unlogged};
-use crate::ledger::IncompleteCount;
 use crate::domain::{Cell, ModelKey, PeriodSums, SessionKey, UnixMillis};
+use crate::ledger::IncompleteCount;
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
@@ -161,7 +161,8 @@ impl Builder<'_> {
         for count in &beside.incomplete {
             let day = calendar.day(count.quarter);
             if self.request.covers(day)
-                && let Some(group) = key_of(Some(count.session), count.model, day).and_then(|key| groups.get_mut(&key))
+                && let Some(group) =
+                    key_of(Some(count.session), count.model, day).and_then(|key| groups.get_mut(&key))
             {
                 group.add_incomplete(count);
             }
@@ -184,11 +185,7 @@ impl Builder<'_> {
     }
 
     /// Daily rows of each project apart. The last N days are the last N of each project.
-    fn instances<'c>(
-        &self,
-        cells: impl Iterator<Item = &'c Cell>,
-        beside: Beside<'c>,
-    ) -> (Body, Group) {
+    fn instances<'c>(&self, cells: impl Iterator<Item = &'c Cell>, beside: Beside<'c>) -> (Body, Group) {
         let mut by_project: BTreeMap<Arc<str>, (Vec<&'c Cell>, Beside<'c>)> = BTreeMap::new();
         for cell in cells {
             by_project.entry(self.directory.project(cell.session)).or_default().0.push(cell);
@@ -201,7 +198,12 @@ impl Builder<'_> {
             by_project.entry(self.directory.project(count.session)).or_default().1.incomplete.push(count);
         }
         for estimate in beside.estimates {
-            by_project.entry(self.directory.project(estimate.session)).or_default().1.estimates.push(estimate);
+            by_project
+                .entry(self.directory.project(estimate.session))
+                .or_default()
+                .1
+                .estimates
+                .push(estimate);
         }
         let mut totals = Group::default();
         let mut projects = Vec::with_capacity(by_project.len());
@@ -286,9 +288,18 @@ impl Beside<'_> {
     /// in none, unless another session was at work.
     fn add_to(&self, window: &Window, group: &mut Group) {
         let holds = |at: UnixMillis| (window.start..window.end).contains(&at);
-        self.unlogged.iter().filter(|unlogged| holds(unlogged.at)).for_each(|unlogged| group.add_unlogged_alone(unlogged));
-        self.incomplete.iter().filter(|count| holds(count.quarter.start())).for_each(|count| group.add_incomplete(count));
-        self.estimates.iter().filter(|estimate| holds(estimate.at)).for_each(|estimate| group.add_estimate(estimate));
+        self.unlogged
+            .iter()
+            .filter(|unlogged| holds(unlogged.at))
+            .for_each(|unlogged| group.add_unlogged_alone(unlogged));
+        self.incomplete
+            .iter()
+            .filter(|count| holds(count.quarter.start()))
+            .for_each(|count| group.add_incomplete(count));
+        self.estimates
+            .iter()
+            .filter(|estimate| holds(estimate.at))
+            .for_each(|estimate| group.add_estimate(estimate));
     }
 }
 

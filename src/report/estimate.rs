@@ -87,9 +87,8 @@ impl Incomplete {
     /// The same with every one of so many replies under a reason: of those without one nothing is known.
     pub(super) fn of_all(mut self, replies: u64) -> Self {
         let unexplained = replies.saturating_sub(self.replies.iter().sum());
-        if let [.., unknown] = &mut self.replies {
-            *unknown = unknown.saturating_add(unexplained);
-        }
+        let [.., unknown] = &mut self.replies;
+        *unknown = unknown.saturating_add(unexplained);
         self
     }
 

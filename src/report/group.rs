@@ -3,8 +3,8 @@
 //! Owns: the sums of a report. Refuses: knowing what the groups mean or how they are shown; thinking
 //! tokens stay beside the output they are part of. Cannot fail.
 
-use super::estimate::{Estimate, Incomplete};
 use super::Unlogged;
+use super::estimate::{Estimate, Incomplete};
 use super::project::Session;
 use crate::domain::{Cell, ModelKey, PeriodSums, SessionKey, Totals, UnixMillis};
 use crate::ledger::IncompleteCount;
@@ -141,7 +141,14 @@ impl Default for Group {
     fn default() -> Self {
         let (first, last) = (UnixMillis(i64::MAX), UnixMillis(i64::MIN));
         let (models, sessions) = (Vec::new(), FxHashSet::default());
-        Self { models, sessions, restored: Default::default(), incomplete: Incomplete::default(), first, last }
+        Self {
+            models,
+            sessions,
+            restored: Default::default(),
+            incomplete: Incomplete::default(),
+            first,
+            last,
+        }
     }
 }
 

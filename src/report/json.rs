@@ -6,7 +6,7 @@
 
 use super::Kind;
 use super::build::{Body, Report};
-use super::group::{Row, RowKey, SessionRow, Sums};
+use super::group::{ModelSums, Row, RowKey, SessionRow, Sums};
 use crate::domain::{TokenCounts, Totals, Usd};
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -351,12 +351,15 @@ struct Breakdown<'a> {
 }
 
 fn breakdowns(sums: &Sums, costs: Costs) -> Vec<Breakdown<'_>> {
-    let breakdown = |model: &'_ ModelSums| Breakdown {
-        model_name: &model.name,
-        tokens: model.totals.tokens.into(),
-        cost: costs.sum(&model.totals),
-        details: Details::from(&model.totals),
-        unlogged: UnloggedSum::new(&model.unlogged, costs),
-    };
-    sums.models.iter().map(breakdown).collect()
+    let mut breakdowns = Vec::with_capacity(sums.models.len());
+    for ModelSums { name, totals, unlogged } in &sums.models {
+        breakdowns.push(Breakdown {
+            model_name: name,
+            tokens: Tokens::from(totals.tokens),
+            cost: costs.sum(totals),
+            details: Details::from(totals),
+            unlogged: UnloggedSum::new(unlogged, costs),
+        });
+    }
+    breakdowns
 }

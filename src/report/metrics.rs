@@ -14,6 +14,10 @@ use std::time::Duration;
 pub struct Metrics {
     /// Everything that was ever counted, by model.
     pub models: BTreeMap<String, Totals>,
+    /// What no log has, by model.
+    pub unlogged: BTreeMap<String, Totals>,
+    /// Replies without a final output count, by reason.
+    pub incomplete: BTreeMap<&'static str, u64>,
     /// The daemon that keeps the ledger, where one does.
     pub daemon: Option<Holder>,
     /// Session logs that could not be read when they were last looked at.
@@ -61,12 +65,11 @@ pub struct Live {
     pub errors: u64,
 }
 
+mod usage;
+
 /// Kind of a metric.
 const COUNTER: &str = "counter";
 const GAUGE: &str = "gauge";
-
-/// The value of a metric of usage, where it is known.
-type Value = fn(&Totals) -> Option<String>;
 
 /// The text, a metric after the other.
 pub fn text(metrics: &Metrics) -> String {
@@ -81,7 +84,7 @@ pub fn text(metrics: &Metrics) -> String {
             return page.0;
         }
     }
-    usage(&mut page, &metrics.models);
+    usage::write(&mut page, metrics);
     logs(&mut page, metrics);
     ledger(&mut page, metrics);
     publishing(&mut page, metrics);
@@ -155,41 +158,6 @@ fn logs(page: &mut Page, metrics: &Metrics) {
 
 fn flag(set: bool) -> &'static str {
     if set { "1" } else { "0" }
-}
-
-fn usage(page: &mut Page, models: &BTreeMap<String, Totals>) {
-    page.head("tallyd_tokens_total", COUNTER, "Tokens, by model and kind.");
-    for (model, totals) in models {
-        let kinds = ["input", "output", "cache_write_5m", "cache_write_1h", "cache_read"];
-        for (kind, count) in kinds.into_iter().zip(totals.tokens.as_array()) {
-            page.line("tallyd_tokens_total", &[("model", model), ("kind", kind)], &count.to_string());
-        }
-    }
-    let by_model: [(&str, &str, Value); 5] = [
-        ("tallyd_cost_usd_total", "Known cost in US dollars, by model; absent where none is.", |totals| {
-            totals.known_cost().map(|cost| cost.to_string())
-        }),
-        ("tallyd_responses_total", "API responses, by model.", |totals| Some(totals.messages.to_string())),
-        (
-            "tallyd_incomplete_responses_total",
-            "Responses whose final output count is in no log, by model.",
-            |totals| Some(totals.incomplete.to_string()),
-        ),
-        ("tallyd_unpriced_calls_total", "Calls that have no known price, by model.", |totals| {
-            Some(totals.unpriced.to_string())
-        }),
-        ("tallyd_unpriced_tokens_total", "Tokens of those calls, by model.", |totals| {
-            Some(totals.unpriced_tokens.to_string())
-        }),
-    ];
-    for (name, help, value) in by_model {
-        page.head(name, COUNTER, help);
-        for (model, totals) in models {
-            if let Some(value) = value(totals) {
-                page.line(name, &[("model", model)], &value);
-            }
-        }
-    }
 }
 
 fn ledger(page: &mut Page, metrics: &Metrics) {

@@ -31,8 +31,8 @@ pub use request::{
 pub(crate) use text::{clean, formula_safe, named};
 pub use zone::Zone;
 
-use crate::ledger::IncompleteCount;
 use crate::domain::{Cell, ModelKey, PeriodSums, SessionInfo, SessionKey, Totals, UnixMillis};
+use crate::ledger::IncompleteCount;
 use chrono::NaiveDate;
 
 /// What a report is made from: [`Request::source`] says which of it.

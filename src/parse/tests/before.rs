@@ -26,7 +26,11 @@ fn the_last_line_with_a_time_of_its_own_says_when() {
         (format!("{one}\n{two}\n"), false, ms(2)),
         (format!("{two}\n{{\"type\":\"summary\",\"timestamp\":null}}\n\nno record\n"), true, ms(2)),
         (format!("{two}\n{one}\n"), true, ms(1)),
-        (format!("{}\n{{\"timestamp\" : \"{}\",\t\"x\":1}}\n", one, ms(3).unwrap().to_rfc3339()), true, ms(3)),
+        (
+            format!("{}\n{{\"timestamp\" : \"{}\",\t\"x\":1}}\n", one, ms(3).unwrap().to_rfc3339()),
+            true,
+            ms(3),
+        ),
         (format!("{one}\n{{\"timestamp\":\"yesterday\"}}\n"), true, ms(1)),
     ] {
         assert_eq!(latest_time(text.as_bytes(), is_beginning), expected, "{text}");
