@@ -11,8 +11,9 @@ use super::{Response, ResponseLine, UnixMillis};
 /// from 1.0.128 to 2.1.330; the client's own change log has the change in 2.1.97).
 const PLACEHOLDERS_UNTIL: [u32; 3] = [2, 1, 96];
 
-/// Output tokens in a thousand seconds from the line before a reply to its last line: the ratio of both sums over the
-/// 1,501 replies of published logs whose count is known.
+/// Output tokens in a thousand seconds from the line before a reply to its last line: least squares through the origin
+/// over the 1,499 replies of published logs whose count is known (`scripts/measure-incomplete`). A constant beside it,
+/// or another rate for the seconds before the first block, makes the sum no better and needs more to be known.
 const TOKENS_IN_1000_SECONDS: u64 = 57_500;
 
 /// A reply takes no longer for the estimate, in milliseconds: behind a longer pause was somebody who slept.

@@ -307,6 +307,8 @@ mod tests {
         let metrics = Metrics {
             daemon: Some(Holder { activity: Some(Activity::Failing), no_events: true, ..Holder::default() }),
             models: BTreeMap::from([("a \"model\"\n".to_owned(), totals)]),
+            unlogged: BTreeMap::from([("m".to_owned(), totals)]),
+            incomplete: BTreeMap::from([("aborted", 5), ("error", 0)]),
             unreadable_logs: 4,
             logs: LogFigures { files: 11, read_bytes: 12, unread_bytes: 13 },
             faults: BTreeMap::from([("torn".to_owned(), 14)]),

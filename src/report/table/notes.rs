@@ -74,10 +74,10 @@ pub(super) fn footnotes(report: &Report, page: &Page<'_>) -> String {
         notes.extend(estimated(report));
     }
     if report.totals.unlogged != Totals::default() {
-        notes.push(
-            "Unlogged: what the client's own accounts have and no log does, compactions for one; it is in no row above."
-                .to_owned(),
-        );
+        let place = if report.request.breakdown { "only in its own rows" } else { "in no row" };
+        notes.push(format!(
+            "Unlogged: what the client's own accounts have and no log does, compactions for one; it is {place} above."
+        ));
     }
     if report.totals.restored_sessions > 0 {
         notes.push(restored(report));
