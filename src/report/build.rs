@@ -9,7 +9,7 @@ use super::group::{Group, Models, Row, RowKey, Sums};
 use super::project::Directory;
 use super::zone::Calendar;
 use super::{BlockOptions, Kind, Order, ReportData, ReportError, Request, TokenLimit, Unlogged};
-use crate::domain::{Cell, ModelKey, PeriodSums, SessionKey, UnixMillis};
+use crate::domain::{Cell, ModelKey, PeriodSums, SessionKey, Totals, UnixMillis};
 use crate::ledger::IncompleteCount;
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -47,7 +47,7 @@ impl Report {
         match &self.body {
             Body::Rows(rows) => rows.is_empty(),
             Body::Projects(projects) => projects.is_empty(),
-            Body::Blocks(blocks) => blocks.is_empty(),
+            Body::Blocks(blocks) => blocks.is_empty() && self.totals.unlogged == Totals::default(),
         }
     }
 }
@@ -228,8 +228,10 @@ impl Builder<'_> {
     ) -> (Body, Group) {
         let mut blocks: Vec<(Block, Group)> = Vec::new();
         let mut before: Option<Window> = None;
+        let mut stray = beside.unlogged.clone();
         for (window, mut group) in windows(cells.iter().collect(), options.length, is_chosen) {
             beside.add_to(&window, &mut group);
+            stray.retain(|unlogged| !window.holds(unlogged.at));
             let gap = before.and_then(|before| Block::gap(&before, &window, options.length));
             blocks.extend(gap.map(|gap| (gap, Group::default())));
             blocks.push((Block::new(&window, group.sums(&self.models), self.request.now), group));
@@ -237,7 +239,11 @@ impl Builder<'_> {
         }
         measure(&mut blocks, options.token_limit);
         self.keep_blocks(&mut blocks, options);
-        let totals = total(blocks.iter().map(|(_, group)| group));
+        let mut totals = total(blocks.iter().map(|(_, group)| group));
+        // What was used while nothing was logged is in no window; a list of all windows has it in its sum.
+        let is_whole = !options.active && !options.recent && self.request.last.is_none();
+        stray.retain(|unlogged| is_whole && self.request.covers(self.request.zone.date(unlogged.at)));
+        stray.into_iter().for_each(|unlogged| totals.add_unlogged_alone(unlogged));
         (Body::Blocks(blocks.into_iter().map(|(block, _)| block).collect()), totals)
     }
 
@@ -284,21 +290,19 @@ impl Builder<'_> {
 }
 
 impl Beside<'_> {
-    /// Adds what is in a billing window. Windows are of replies: usage of a session that nothing at all was logged of is
-    /// in none, unless another session was at work.
+    /// Adds what is in a billing window.
     fn add_to(&self, window: &Window, group: &mut Group) {
-        let holds = |at: UnixMillis| (window.start..window.end).contains(&at);
         self.unlogged
             .iter()
-            .filter(|unlogged| holds(unlogged.at))
+            .filter(|unlogged| window.holds(unlogged.at))
             .for_each(|unlogged| group.add_unlogged_alone(unlogged));
         self.incomplete
             .iter()
-            .filter(|count| holds(count.quarter.start()))
+            .filter(|count| window.holds(count.quarter.start()))
             .for_each(|count| group.add_incomplete(count));
         self.estimates
             .iter()
-            .filter(|estimate| holds(estimate.at))
+            .filter(|estimate| window.holds(estimate.at))
             .for_each(|estimate| group.add_estimate(estimate));
     }
 }

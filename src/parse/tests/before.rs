@@ -26,11 +26,7 @@ fn the_last_line_with_a_time_of_its_own_says_when() {
         (format!("{one}\n{two}\n"), false, Some(at(2))),
         (format!("{two}\n{{\"type\":\"summary\",\"timestamp\":null}}\n\nno record\n"), true, Some(at(2))),
         (format!("{two}\n{one}\n"), true, Some(at(1))),
-        (
-            format!("{}\n{{\"timestamp\" : \"{}\",\t\"x\":1}}\n", one, at(3).to_rfc3339()),
-            true,
-            Some(at(3)),
-        ),
+        (format!("{}\n{{\"timestamp\" : \"{}\",\t\"x\":1}}\n", one, at(3).to_rfc3339()), true, Some(at(3))),
         (format!("{one}\n{{\"timestamp\":\"yesterday\"}}\n"), true, Some(at(1))),
     ] {
         assert_eq!(latest_time(text.as_bytes(), is_beginning), expected, "{text}");

@@ -74,7 +74,11 @@ pub(super) fn footnotes(report: &Report, page: &Page<'_>) -> String {
         notes.extend(estimated(report));
     }
     if report.totals.unlogged != Totals::default() {
-        let place = if report.request.breakdown { "only in its own rows" } else { "in no row" };
+        let place = match (&report.request.kind, report.request.breakdown) {
+            (Kind::Blocks(_), _) => "in no window's tokens and cost",
+            (_, true) => "only in its own rows",
+            (_, false) => "in no row",
+        };
         notes.push(format!(
             "Unlogged: what the client's own accounts have and no log does, compactions for one; it is {place} above."
         ));

@@ -243,12 +243,15 @@ fn what_no_log_has_belongs_to_its_session_project_and_model() {
     one.project = None;
     one.instances = true;
     assert_eq!(json(&data, &one)["totals"]["unloggedTokens"], 2_100);
-    // The other session logged nothing, so that nobody knows of a window.
+    // The other session logged nothing, so that nobody knows of a window: it is in the sum of all alone.
     let report = json(&data, &request(blocks()));
-    assert_eq!(
-        (&report["totals"]["unloggedTokens"], &report["blocks"][0]["unloggedTokens"]),
-        (&1_050.into(), &1_050.into())
-    );
+    assert_eq!(report["totals"]["unloggedTokens"], 2_100);
+    assert_eq!(report["blocks"][0]["unloggedTokens"], 1_050);
+    let latest = json(&data, &Request { last: Some(9), ..request(blocks()) });
+    assert_eq!(latest["totals"]["unloggedTokens"], 1_050);
+    let nothing_logged = ReportData { cells: Vec::new(), ..data.clone() };
+    let table = text(&nothing_logged, &request(blocks()), Format::Table);
+    assert!(table.contains("│ Unlogged") && table.contains("2,100"), "{table}");
     assert_eq!(report["blocks"][0]["costUSD"].to_string(), "4.409360000001", "what is logged, as before");
 }
 
