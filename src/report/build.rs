@@ -243,7 +243,9 @@ impl Builder<'_> {
         // What was used while nothing was logged is in no window; a list of all windows has it in its sum.
         let is_whole = !options.active && !options.recent && self.request.last.is_none();
         stray.retain(|unlogged| is_whole && self.request.covers(self.request.zone.date(unlogged.at)));
-        stray.into_iter().for_each(|unlogged| totals.add_unlogged_alone(unlogged));
+        for unlogged in stray {
+            totals.add_unlogged_alone(unlogged);
+        }
         (Body::Blocks(blocks.into_iter().map(|(block, _)| block).collect()), totals)
     }
 

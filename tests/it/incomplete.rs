@@ -179,8 +179,8 @@ fn when_a_reply_was_asked_for_is_the_same_live_and_at_once() {
     assert_eq!(spans(&live), expected);
     let reader = LedgerReader::open(&live.state()).expect("a ledger");
     let why: Vec<_> = replies(&live).iter().filter_map(|reply| reply.response.incompleteness()).collect();
-    use Incompleteness::{Error, Placeholder};
-    assert_eq!(why, [Placeholder, Placeholder, Placeholder, Error]);
+    let placeholder = Incompleteness::Placeholder;
+    assert_eq!(why, [placeholder, placeholder, placeholder, Incompleteness::Error]);
     let counts = reader.incomplete_counts().expect("counts");
     assert_eq!(counts.iter().map(|count| count.replies).collect::<Vec<_>>(), [3, 1]);
     let totals = totals(&live);

@@ -132,7 +132,7 @@ fn estimated(report: &Report) -> Vec<String> {
         let replies = counted(incomplete.estimated.messages, "of these replies", "of these replies");
         notes.push(format!(
             "Estimated: output of {replies} beyond what is logged, by the seconds they took; half of such estimates are \
-             off by more than 30 %, sums by about 3 %. It is in no sum (docs/incomplete.md)."
+             off by more than 30 %, sums by 3 %, those of one model by up to a quarter. It is in no sum (docs/incomplete.md)."
         ));
     }
     if incomplete.in_account > 0 {
