@@ -38,6 +38,8 @@ fn data() -> ReportData {
             .map(|number| (ModelKey(number), format!("claude-model-{number}-20260101")))
             .collect(),
         unlogged: Vec::new(),
+        incomplete: Vec::new(),
+        estimates: Vec::new(),
     }
 }
 

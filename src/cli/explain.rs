@@ -1,5 +1,6 @@
 //! `tallyd explain`: how one response or session came to its figures.
 
+mod head;
 mod restored;
 
 use super::errors::{UnknownId, UsageError};
@@ -7,11 +8,12 @@ use super::exit::ExitCode;
 use super::{engine, output};
 use crate::config::Settings;
 use crate::domain::grouped;
-use crate::domain::{Cost, PartKind, Usd};
+use crate::domain::{PartKind, Usd};
 use crate::ledger::{LedgerReader, ResponseRecord, SightingRecord};
 use crate::price::{CallExplanation, CallOutcome, PriceTable, PricedCall, Term, TermKind};
 use crate::telemetry::shown;
 use clap::Args;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 const AFTER_HELP: &str = "\
@@ -44,16 +46,23 @@ pub fn run(args: &ExplainArgs, settings: &Settings) -> anyhow::Result<ExitCode> 
     let mut responses = ledger.responses_by_message(&args.id)?;
     let mut text;
     if responses.is_empty() {
-        let sessions: Vec<String> = ledger.sessions()?.into_iter().map(|session| session.id).collect();
+        let unlogged = ledger.unlogged()?;
+        let sessions: BTreeSet<String> = ledger
+            .sessions()?
+            .into_iter()
+            .map(|session| session.id)
+            .chain(unlogged.iter().map(|record| record.session.clone()))
+            .collect();
+        let sessions: Vec<String> = sessions.into_iter().collect();
         let id = session_meant(&args.id, &sessions)?;
         responses = ledger.responses_by_session(id)?;
         let restored = ledger.restored(id)?;
-        if responses.is_empty() && restored.is_none() {
+        if responses.is_empty() && restored.is_none() && !unlogged.iter().any(|record| record.session == id) {
             return Err(UnknownId { id: args.id.clone() }.into());
         }
         text = match restored {
             Some(restored) => restored::session_head(&restored, &responses),
-            None => session_head(id, &responses),
+            None => head::session(id, &responses, &unlogged),
         };
     } else {
         text = restored::note(&ledger, &responses)?;
@@ -86,28 +95,6 @@ fn session_meant<'a>(id: &str, sessions: &'a [String]) -> anyhow::Result<&'a str
     }
 }
 
-fn session_head(id: &str, responses: &[ResponseRecord]) -> String {
-    let mut sum = Usd::default();
-    let mut unpriced = 0;
-    for cost in responses.iter().flat_map(costs) {
-        match cost {
-            Cost::Known(amount) => sum += amount.into(),
-            Cost::Unpriced => unpriced += 1,
-        }
-    }
-    let mut text = format!("session {}: {} responses, ${sum}", shown(id), responses.len());
-    if unpriced > 0 {
-        let _ = write!(text, " and {unpriced} calls without a price");
-    }
-    text.push_str("\n\n");
-    text
-}
-
-/// The costs of a response: its own, and of each call inside it.
-fn costs(record: &ResponseRecord) -> impl Iterator<Item = Cost> + '_ {
-    std::iter::once(record.cost).chain(record.part_costs.iter().copied())
-}
-
 fn describe(text: &mut String, record: &ResponseRecord, sightings: &[SightingRecord], prices: &PriceTable) {
     let response = &record.response;
     let id = if record.message_id.is_empty() { "response without an id" } else { &record.message_id };
@@ -119,8 +106,13 @@ fn describe(text: &mut String, record: &ResponseRecord, sightings: &[SightingRec
     if let Some(version) = &response.version {
         let _ = writeln!(text, "  client   {}", shown(version));
     }
-    if !response.is_final {
-        text.push_str("  incomplete: no line has the final output count; output and cost are lower bounds\n");
+    if let Some(why) = response.incompleteness() {
+        let _ = writeln!(
+            text,
+            "  incomplete ({}): {}; no line has the final output count, output and cost are lower bounds",
+            why.name(),
+            why.describe()
+        );
     }
     describe_lines(text, record, sightings);
     let explanation = prices.explain(&response.model, &response.usage, response.first_at);

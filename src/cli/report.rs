@@ -4,6 +4,7 @@
 //! taken for the sake of old scripts. Dates and zones stay texts: the report knows what they mean.
 
 mod answer;
+mod beside;
 
 pub(super) use answer::text;
 pub use answer::{data, run};
@@ -99,6 +100,11 @@ pub struct CommonArgs {
     /// Leave costs out
     #[arg(long)]
     pub no_cost: bool,
+    /// Show what replies without a final output count most likely had, beside the exact sums
+    ///
+    /// Also `TALLYD_ESTIMATE` and `report.estimate` in tallyd.toml.
+    #[arg(long)]
+    pub estimate: bool,
     /// Only the last N rows [default: all]
     #[arg(long, value_name = "N")]
     pub last: Option<NonZeroUsize>,
@@ -295,6 +301,8 @@ pub struct ReportQuery {
     pub compact: bool,
     /// Leave costs out.
     pub no_cost: bool,
+    /// Show estimates.
+    pub estimate: bool,
     /// Only the last rows.
     pub last: Option<NonZeroUsize>,
     /// Do not look at the logs first.
@@ -342,6 +350,7 @@ impl CommonArgs {
             project: self.project.clone(),
             compact: self.compact,
             no_cost: self.no_cost,
+            estimate: self.estimate,
             last: self.last,
             no_scan: self.no_scan,
         }

@@ -77,7 +77,7 @@ fn global_options_stand_before_or_after_the_command() {
 #[test]
 fn reports_take_the_flags_that_hands_know() {
     let asked = query(
-        "tallyd monthly -j -s 20261101 -u 2026-11-30 -z UTC -o desc -b -p tallyd --compact --no-cost --last 3 --no-scan",
+        "tallyd monthly -j -s 20261101 -u 2026-11-30 -z UTC -o desc -b -p tallyd --compact --no-cost --estimate --last 3 --no-scan",
     );
     let expected = ReportQuery {
         kind: ReportKind::Monthly,
@@ -90,12 +90,13 @@ fn reports_take_the_flags_that_hands_know() {
         project: Some("tallyd".into()),
         compact: true,
         no_cost: true,
+        estimate: true,
         last: std::num::NonZeroUsize::new(3),
         no_scan: true,
     };
     assert_eq!(asked, expected);
     let long = "tallyd monthly --json --since 20261101 --until 2026-11-30 --timezone UTC --order desc --breakdown \
-        --project tallyd --compact --no-cost --last 3 --no-scan";
+        --project tallyd --compact --no-cost --estimate --last 3 --no-scan";
     assert_eq!(query(long), expected);
     assert_eq!(query("tallyd model --csv").output, Output::Csv);
     assert_eq!(query("tallyd project").output, Output::Table);

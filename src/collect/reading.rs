@@ -3,7 +3,7 @@
 use super::plan::{Job, is_agent_file};
 use crate::domain::{Cursor, UnixMillis};
 use crate::ledger::{FileUpdate, SeenAccount, SeenFault, session_of};
-use crate::parse::{LineContext, Statement, parse_line, parse_unfinished};
+use crate::parse::{LineContext, Statement, latest_time, parse_line, parse_unfinished};
 use crate::tail::{Flow, Line, LineReader, LogFile, Oddity, Start, TailError};
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -16,6 +16,9 @@ const PIECE_LINES: usize = 1024;
 const PIECE_BYTES: u64 = 64 << 20;
 /// Lines that are not as they should be are listed up to this number a file; the rest are counted.
 const LISTED_FAULTS: u64 = 100;
+/// Before a reply without a final count so many bytes are looked through for the time of the line before it; most of
+/// these lines are short, and only where the first number is not enough is the second read.
+const BYTES_BEFORE: [u64; 2] = [4 << 10, 64 << 10];
 
 /// Something wrong with a file or a line of it, for the log and the summary.
 #[derive(Debug)]
@@ -91,7 +94,7 @@ pub(super) fn read_file(
     let mut end = End::File;
     let cursor = log.read(
         lines,
-        &mut |offset, line| piece.borrow_mut().take(offset, line, context),
+        &mut |offset, line| piece.borrow_mut().take(&log, offset, line, context),
         &mut |log, position| {
             let mut piece = piece.borrow_mut();
             let is_share = position.offset().saturating_sub(log.offset()) >= limits.share;
@@ -111,6 +114,12 @@ pub(super) fn read_file(
         let _ = deliver(piece.into_inner().finish_last(cursor));
     }
     Ok(end)
+}
+
+/// The time of the line before the one at `offset`: of what stands in the file, wherever reading it began.
+fn time_before(log: &LogFile, offset: u64) -> Option<UnixMillis> {
+    let latest = |most| latest_time(&log.before(offset, most), offset <= most);
+    BYTES_BEFORE.into_iter().find_map(latest)
 }
 
 /// Gathers statements.
@@ -170,10 +179,15 @@ impl PieceBuilder {
         self.finish(cursor)
     }
 
-    fn take(&mut self, offset: u64, line: Line<'_>, context: LineContext<'_>) {
+    fn take(&mut self, log: &LogFile, offset: u64, line: Line<'_>, context: LineContext<'_>) {
         let update = &mut self.update;
         let mut sink = |statement| match statement {
-            Statement::Response(line) => update.seen.add(offset, *line),
+            Statement::Response(mut line) => {
+                if !line.is_final {
+                    line.asked_at = time_before(log, offset);
+                }
+                update.seen.add(offset, *line);
+            }
             Statement::Account(account) => {
                 let seen_at = context.fallback_time;
                 update.accounts.push(SeenAccount { offset, account: *account, seen_at });

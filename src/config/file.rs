@@ -15,7 +15,7 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 /// Every key of the file, with its table.
-pub const KEYS: [&str; 23] = [
+pub const KEYS: [&str; 24] = [
     "claude_dirs",
     "state_dir",
     "ledger_backup",
@@ -23,6 +23,7 @@ pub const KEYS: [&str; 23] = [
     "timezone",
     "start_of_week",
     "enabled",
+    "report.estimate",
     "log.level",
     "log.format",
     "follow.rescan_seconds",
@@ -66,6 +67,7 @@ pub(super) struct FileSettings {
     pub(super) timezone: Option<ZoneName>,
     pub(super) start_of_week: Option<Weekday>,
     pub(super) enabled: Option<bool>,
+    pub(super) estimate: Option<bool>,
     pub(super) log_filter: Option<Filter>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) rescan_every: Option<Duration>,
@@ -152,6 +154,7 @@ pub(super) fn parse(text: &str, path: &Path, environment: &Environment) -> Resul
         timezone: reader.text("timezone", value::TIME_ZONE, value::time_zone)?,
         start_of_week: reader.text("start_of_week", value::WEEKDAY, value::weekday)?,
         enabled: reader.switch("enabled")?,
+        estimate: reader.switch("report.estimate")?,
         log_filter: reader.text("log.level", Filter::ALLOWED, |text| text.parse().ok())?,
         log_format: reader.text("log.format", "text or json", |text| text.parse().ok())?,
         rescan_every: reader.seconds("follow.rescan_seconds")?,

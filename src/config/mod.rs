@@ -155,6 +155,8 @@ pub struct Settings {
     pub machine_timezone: Option<String>,
     /// First day of a week in reports; Sunday unless told otherwise.
     pub start_of_week: Weekday,
+    /// Reports show what replies without a final output count most likely had.
+    pub estimate: bool,
     /// Logs and colours.
     pub log: LogOptions,
     /// Following.
@@ -237,6 +239,7 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Settings
     let by_switch = variable(environment, "TOKEN_TRACKING_ENABLED", value::SWITCH, value::switch)?;
     let by_backup = variable(environment, "TALLYD_LEDGER_BACKUP", value::SWITCH, value::switch)?;
     let by_zone = variable(environment, "TALLYD_TIMEZONE", value::TIME_ZONE, value::time_zone)?;
+    let by_estimate = variable(environment, "TALLYD_ESTIMATE", value::SWITCH, value::switch)?;
     let prices = folders::chosen(overrides.prices.as_deref(), "--prices", "TALLYD_PRICES", environment)?;
     let by_listen = variable(environment, "TALLYD_LISTEN", value::LISTEN, value::listen)?;
     let (follow, http) = (FollowOptions::default(), HttpOptions::default());
@@ -252,6 +255,7 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Settings
         timezone: by_zone.or_else(|| file.timezone.clone()).and_then(value::ZoneName::iana),
         machine_timezone: environment.text("TZ")?,
         start_of_week: file.start_of_week.unwrap_or(Weekday::Sun),
+        estimate: by_estimate.or(file.estimate).unwrap_or(false),
         log: log_options(overrides, environment, &file)?,
         follow: FollowOptions {
             rescan: file.rescan_every.unwrap_or(follow.rescan),

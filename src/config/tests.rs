@@ -109,6 +109,7 @@ fn nothing_said_gives_the_defaults() {
             timezone: None,
             machine_timezone: None,
             start_of_week: Weekday::Sun,
+            estimate: false,
             log: LogOptions { filter: Filter::Automatic, format: LogFormat::Text, color: ColorChoice::Auto },
             follow: FollowOptions {
                 rescan: Duration::from_mins(5),
@@ -209,6 +210,15 @@ fn time_zone_and_week_go_environment_then_file() {
     check::<Weekday>(&[("start_of_week = \"Monday\"", &[], NO_FLAGS, Weekday::Mon)], |settings| {
         settings.start_of_week
     });
+    check::<bool>(
+        &[
+            ("", &[], NO_FLAGS, false),
+            ("report.estimate = true", &[], NO_FLAGS, true),
+            ("report.estimate = true", &[("TALLYD_ESTIMATE", "no")], NO_FLAGS, false),
+            ("", &[("TALLYD_ESTIMATE", "1")], NO_FLAGS, true),
+        ],
+        |settings| settings.estimate,
+    );
 }
 
 #[test]
@@ -266,7 +276,7 @@ fn an_unknown_key_is_refused_with_the_nearest_one() {
     ");
     insta::assert_snapshot!(complaint("[remote]\nurl = \"x\""), @"
     the config file HOME/.config/tallyd/tallyd.toml has an unknown key `remote`
-    help: remove it; the keys are claude_dirs, state_dir, ledger_backup, prices, timezone, start_of_week, enabled, log.level, log.format, follow.rescan_seconds, follow.poll_seconds, follow.force_polling, tail.max_line_bytes, http.listen, http.max_backlog_seconds, publish.enabled, publish.url, publish.user_id, publish.key_file, publish.publishable_key_file, publish.access_token_file, publish.interval_seconds, publish.timeout_seconds
+    help: remove it; the keys are claude_dirs, state_dir, ledger_backup, prices, timezone, start_of_week, enabled, report.estimate, log.level, log.format, follow.rescan_seconds, follow.poll_seconds, follow.force_polling, tail.max_line_bytes, http.listen, http.max_backlog_seconds, publish.enabled, publish.url, publish.user_id, publish.key_file, publish.publishable_key_file, publish.access_token_file, publish.interval_seconds, publish.timeout_seconds
     ");
 }
 
@@ -364,7 +374,7 @@ fn a_variable_that_is_not_utf8_is_named() {
 
 #[test]
 fn every_key_has_an_effect() {
-    let text = "claude_dirs = [\"a\"]\nstate_dir = \"s\"\nledger_backup = false\nprices = \"p\"\ntimezone = \"UTC\"\nenabled = false\n\
+    let text = "claude_dirs = [\"a\"]\nstate_dir = \"s\"\nledger_backup = false\nprices = \"p\"\ntimezone = \"UTC\"\nenabled = false\nreport.estimate = true\n\
         start_of_week = \"friday\"\nlog.level = \"trace\"\nlog.format = \"json\"\nfollow.rescan_seconds = 7\n\
         follow.poll_seconds = 8\nfollow.force_polling = true\ntail.max_line_bytes = 65536\n\
         http.listen = \"9464\"\nhttp.max_backlog_seconds = 3\npublish.enabled = false\npublish.url = \"u\"\npublish.user_id = \"u\"\npublish.key_file = \"k\"\n\

@@ -5,9 +5,10 @@
 use super::{Environment, publish};
 
 /// Beside those of publishing.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "CLAUDE_CONFIG_DIR",
     "TALLYD_CONFIG",
+    "TALLYD_ESTIMATE",
     "TALLYD_LEDGER_BACKUP",
     "TALLYD_LISTEN",
     "TALLYD_LOG",

@@ -9,6 +9,7 @@ mod cursor;
 mod hash;
 mod host;
 mod identity;
+mod incomplete;
 mod money;
 mod published;
 mod response;
@@ -23,6 +24,7 @@ pub use cursor::{Cursor, FileStat};
 pub use hash::{fnv1a, fnv1a_128};
 pub use host::{is_loopback, is_plain};
 pub use identity::{Destination, UserId};
+pub use incomplete::{Incompleteness, ReplySpan, client_version};
 pub use money::{Cost, Picodollars, Usd};
 pub use published::{
     DayCell, Fullness, LARGEST_COUNT, Revision, SessionValue, UnloggedDay, UnloggedTotals, ValueRank,

@@ -2,7 +2,7 @@
 //! same response becomes one. All of it is a function of the lines alone: merging is commutative,
 //! associative and idempotent, so that neither the order of files nor re-reading changes a total.
 
-use super::{TokenCounts, UnixMillis};
+use super::{ReplySpan, TokenCounts, UnixMillis};
 
 #[cfg(test)]
 mod tests;
@@ -161,6 +161,10 @@ pub struct ResponseLine {
     pub usage: Usage,
     /// The line carries the final output count.
     pub is_final: bool,
+    /// The line says that the user stopped the reply.
+    pub is_aborted: bool,
+    /// Time of the line before it in its log; looked for only where the line is not final.
+    pub asked_at: Option<UnixMillis>,
     /// The line had no usable timestamp and `rank.at` is a stand-in.
     pub time_is_guessed: bool,
     /// Version of the client that wrote it.
@@ -186,6 +190,10 @@ pub struct Response {
     pub attribution: Attribution,
     /// Some line carried the final output count.
     pub is_final: bool,
+    /// Some line says that the user stopped it.
+    pub is_aborted: bool,
+    /// From when to when it was written; nothing where the count is final.
+    pub span: ReplySpan,
     /// No line had a usable timestamp.
     pub time_is_guessed: bool,
 }
@@ -194,6 +202,8 @@ impl Response {
     /// The response as its first line has it.
     pub fn new(line: ResponseLine) -> Self {
         Self {
+            span: ReplySpan::of(&line),
+            is_aborted: line.is_aborted,
             rank: line.rank,
             model: line.model,
             usage: line.usage,
@@ -209,6 +219,8 @@ impl Response {
     /// never single counters: a mid-stream fallback writes lines of two attempts under one id.
     pub fn merge(&mut self, other: Self) {
         self.is_final |= other.is_final;
+        self.is_aborted |= other.is_aborted;
+        self.span = if self.is_final { ReplySpan::default() } else { self.span.merged(other.span) };
         // A line with a time of its own beats any stand-in.
         match (self.time_is_guessed, other.time_is_guessed) {
             (true, false) => {

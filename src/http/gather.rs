@@ -3,7 +3,7 @@
 //! Owns: which of the ledger's questions make a [`Metrics`]. Reads on connections of its own, one moment's state.
 //! Fails as the ledger does.
 
-use crate::domain::{Totals, shown};
+use crate::domain::{Incompleteness, Totals, shown};
 use crate::ledger::{
     Holder, LedgerError, LedgerLock, LedgerReader, LockError, Outbox, file_bytes, quarantined,
 };
@@ -27,6 +27,7 @@ pub fn gather(folder: &Path, publishing: bool) -> Result<Metrics, LedgerError> {
         daemon: daemon(folder),
         models: by_model(&reader)?,
         unlogged: unlogged_by_model(&reader.unlogged()?),
+        incomplete: incomplete(&reader)?,
         unreadable_logs: reader.unreadable_logs()?,
         logs: reader.log_figures()?,
         faults: reader.faults()?,
@@ -39,6 +40,18 @@ pub fn gather(folder: &Path, publishing: bool) -> Result<Metrics, LedgerError> {
         restoration: outbox.restoration()?,
         live: None,
     })
+}
+
+/// Replies without a final count, by reason: a series for each reason, so that the first one is an increase.
+fn incomplete(reader: &LedgerReader) -> Result<BTreeMap<&'static str, u64>, LedgerError> {
+    let mut reasons: BTreeMap<&'static str, u64> =
+        Incompleteness::ALL.into_iter().map(|why| (why.name(), 0)).collect();
+    for count in reader.incomplete_counts()? {
+        *reasons.entry(count.why.name()).or_default() += count.replies;
+    }
+    let restored: u64 = reader.restored_cells()?.iter().map(|cell| cell.totals.incomplete).sum();
+    *reasons.entry(Incompleteness::Unknown.name()).or_default() += restored;
+    Ok(reasons)
 }
 
 fn by_model(reader: &LedgerReader) -> Result<BTreeMap<String, Totals>, LedgerError> {

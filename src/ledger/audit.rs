@@ -11,7 +11,7 @@ mod shape;
 
 use super::cells::join_cost;
 use super::row::{flag, id_hash};
-use super::{LedgerError, days, restored, sql_code, sql_words, unlogged};
+use super::{LedgerError, days, incomplete, restored, sql_code, sql_words, unlogged};
 use crate::domain::{SessionKey, UnixMillis};
 use rusqlite::{Connection, OpenFlags, Row as SqlRow};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -126,6 +126,7 @@ fn audit(sql: &Connection) -> Result<(), Finding> {
     stamps(sql)?;
     found(days::defect(sql)?)?;
     found(restored::defect(sql)?)?;
+    found(incomplete::defect(sql)?)?;
     // What accounts and responses leave unlogged is what is kept of it.
     found_by_ledger(unlogged::defect(sql))
 }

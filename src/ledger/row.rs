@@ -1,10 +1,10 @@
 //! A response as a row, and what a row adds to the cells.
 
 use super::names::Names;
-use super::{LedgerError, Pricing};
+use super::{LedgerError, Pricing, incomplete};
 use crate::domain::{
-    Attribution, Cost, Geo, ModelName, Part, PartKind, Rank, Response, Speed, Tier, TokenCounts, UnixMillis,
-    Usage, fnv1a,
+    Attribution, Cost, Geo, ModelName, Part, PartKind, Rank, ReplySpan, Response, Speed, Tier, TokenCounts,
+    UnixMillis, Usage, fnv1a,
 };
 use rusqlite::{Connection, Row as SqlRow};
 
@@ -32,6 +32,8 @@ pub(super) mod flag {
     pub(in crate::ledger) const PARTS: i64 = 512;
     /// `message_id` is unique over all files for ever.
     pub(in crate::ledger) const GLOBAL: i64 = 1024;
+    /// Some line says that the user stopped it.
+    pub(in crate::ledger) const ABORTED: i64 = 2048;
 
     /// The bits of what is so.
     pub(in crate::ledger) fn of<const N: usize>(all: [(bool, i64); N]) -> i64 {
@@ -65,6 +67,8 @@ pub(super) struct Row {
     pub(super) flags: i64,
     pub(super) cost: Option<i64>,
     pub(super) parts: Vec<PartRow>,
+    /// The row of `incomplete`.
+    pub(super) span: ReplySpan,
 }
 
 /// One row of `part`.
@@ -108,6 +112,7 @@ impl Row {
             flags: flags(response, is_global),
             cost: None,
             parts,
+            span: response.span,
         })
     }
 
@@ -133,7 +138,8 @@ impl Row {
 
     /// True where both bill the same: what differs is at most which of several equal lines counts.
     pub(super) fn bills_the_same(&self, other: &Self) -> bool {
-        let same_line = Self { ranked_after: other.ranked_after, version: other.version, ..self.clone() };
+        let (ranked_after, version, span) = (other.ranked_after, other.version, other.span);
+        let same_line = Self { version, ranked_after, span, ..self.clone() };
         same_line.same_facts(other)
     }
 
@@ -162,6 +168,8 @@ impl Row {
                 session: names.session_name(sql, self.session)?,
             },
             is_final: self.has(flag::FINAL),
+            is_aborted: self.has(flag::ABORTED),
+            span: self.span,
             time_is_guessed: self.has(flag::TIME_GUESSED),
         })
     }
@@ -203,7 +211,11 @@ impl Row {
             flags: row.get(15)?,
             cost: row.get(16)?,
             parts: Vec::new(),
+            span: ReplySpan::default(),
         };
+        if !read.has(flag::FINAL) {
+            read.span = incomplete::span(sql, read.id)?;
+        }
         if read.has(flag::PARTS) {
             read.parts = read_parts(sql, read.id)?;
         }
@@ -262,6 +274,7 @@ fn flags(response: &Response, is_global: bool) -> i64 {
         (response.attribution.copied, flag::COPIED),
         (!usage.parts.is_empty(), flag::PARTS),
         (is_global, flag::GLOBAL),
+        (response.is_aborted, flag::ABORTED),
     ])
 }
 

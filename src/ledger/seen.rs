@@ -150,5 +150,6 @@ fn flags(line: &ResponseLine) -> i64 {
         (line.rank.main_chain, flag::MAIN_CHAIN),
         (line.rank.stopped, flag::STOPPED),
         (line.attribution.copied, flag::COPIED),
+        (line.is_aborted, flag::ABORTED),
     ])
 }

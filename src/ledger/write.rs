@@ -1,10 +1,10 @@
 //! Every statement that changes rows of facts, as a named function.
 
-use super::LedgerError;
 use super::cells::split_cost;
 use super::names::Names;
 use super::row::{Row, id_hash, part_kind_number, sql_count};
 use super::seen::{FileUpdate, SeenAccount, SeenFault, SeenLine};
+use super::{LedgerError, incomplete};
 use crate::domain::{ClientAccount, UnixMillis};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
@@ -82,6 +82,7 @@ impl<'a> Responses<'a> {
             None => execute(&mut self.insert, row)?,
             Some(_) => execute(&mut self.sql.prepare_cached(&format!("REPLACE INTO {RESPONSE}"))?, row)?,
         }
+        incomplete::write(self.sql, row, before)?;
         parts(self.sql, row, before)
     }
 }
@@ -171,6 +172,7 @@ pub(super) fn raise_stamps(sql: &Connection, sessions: &BTreeSet<i64>) -> Result
 pub(super) fn absorb(sql: &Connection, goes: i64, stays: i64) -> Result<(), LedgerError> {
     sql.execute("DELETE FROM response WHERE id = ?1", [goes])?;
     sql.execute("DELETE FROM part WHERE response = ?1", [goes])?;
+    incomplete::forget(sql, goes)?;
     sql.execute("UPDATE alias SET response = ?2 WHERE response = ?1", [goes, stays])?;
     sql.execute("UPDATE OR REPLACE sighting SET response = ?2 WHERE response = ?1", [goes, stays])?;
     Ok(())

@@ -6,6 +6,7 @@
 //! wrong, so that it harms nothing but itself.
 
 mod account;
+mod before;
 mod line;
 mod plain;
 mod raw;
@@ -14,6 +15,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 
+pub use before::latest_time;
 pub use line::{LineContext, Notice, parse_line, parse_unfinished};
 
 use crate::domain::{ClientAccount, ResponseLine};

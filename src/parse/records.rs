@@ -19,6 +19,7 @@ pub(super) struct Record<'a> {
     pub(super) forked_from: Maybe<ForkedFrom<'a>>,
     pub(super) version: Text<'a>,
     pub(super) cwd: Text<'a>,
+    pub(super) aborted: Flag,
     pub(super) data: Maybe<Progress<'a>>,
     pub(super) account: Account<'a>,
 }
@@ -69,6 +70,7 @@ impl<'de> Fields<'de> for Record<'de> {
             "forkedFrom" => self.forked_from = map.next_value()?,
             "version" => self.version = map.next_value()?,
             "cwd" => self.cwd = map.next_value()?,
+            "isAbortedMidStream" => self.aborted = map.next_value()?,
             "data" => self.data = map.next_value()?,
             _ if self.envelope.take(key, map)? => {}
             _ => self.account.field(key, map)?,

@@ -7,7 +7,7 @@ use super::raw::{List, Maybe};
 use super::records::{Counters, Envelope, Iteration, Message, RawUsage, Record};
 use crate::domain::{
     Attribution, Chain, Geo, MessageKey, ModelName, Part, PartKind, Rank, ResponseLine, Speed, Tier,
-    TokenCounts, UnixMillis, Usage, fnv1a,
+    TokenCounts, UnixMillis, Usage, client_version, fnv1a,
 };
 
 /// No context window is a hundredth of this. The cap keeps every sum of money inside its integer.
@@ -55,6 +55,8 @@ pub(super) fn read(
         attribution: attribution(record, session, at),
         model: ModelName(model.to_owned()),
         is_final: is_final(message, raw, record.version.get()),
+        is_aborted: record.aborted.0,
+        asked_at: None,
         usage,
         time_is_guessed: stamp.is_none(),
         version: record.version.owned(),
@@ -136,15 +138,9 @@ fn attribution(record: &Record<'_>, session: &str, at: UnixMillis) -> Attributio
 /// client's version writes marks of a completed reply, one of them: `stop_details`, or the iterations that
 /// come with the final usage.
 fn is_final(message: &Message<'_>, raw: &RawUsage<'_>, version: Option<&str>) -> bool {
-    let marks_completed = version.and_then(parse_version).is_some_and(|v| v >= STOP_DETAILS_SINCE);
+    let marks_completed = version.and_then(client_version).is_some_and(|v| v >= STOP_DETAILS_SINCE);
     let has_iterations = raw.iterations.0.as_ref().is_some_and(|entries| !entries.is_empty());
     message.stop_reason.get().is_some() && (!marks_completed || message.has_stop_details || has_iterations)
-}
-
-/// "2.1.330" as numbers.
-fn parse_version(text: &str) -> Option<[u32; 3]> {
-    let mut numbers = text.split(['.', '-']).map(|number| number.parse().ok());
-    Some([numbers.next()??, numbers.next()??, numbers.next()??])
 }
 
 /// The whole usage object.

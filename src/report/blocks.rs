@@ -68,6 +68,11 @@ impl Window {
         let end = UnixMillis(start.0.saturating_add(length.milliseconds()));
         Self { start, end, first: cell.first, last: cell.last }
     }
+
+    /// True of a moment in it.
+    pub(super) fn holds(&self, at: UnixMillis) -> bool {
+        (self.start..self.end).contains(&at)
+    }
 }
 
 fn hour_of(quarter: Quarter) -> UnixMillis {

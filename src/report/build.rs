@@ -4,11 +4,13 @@
 //! Fails by [`ReportError`] on dates in the wrong order and on projects and sessions that do not exist.
 
 use super::blocks::{Block, Window, windows};
+use super::estimate::Estimate;
 use super::group::{Group, Models, Row, RowKey, Sums};
 use super::project::Directory;
 use super::zone::Calendar;
 use super::{BlockOptions, Kind, Order, ReportData, ReportError, Request, TokenLimit, Unlogged};
-use crate::domain::{Cell, ModelKey, PeriodSums, SessionKey, UnixMillis};
+use crate::domain::{Cell, ModelKey, PeriodSums, SessionKey, Totals, UnixMillis};
+use crate::ledger::IncompleteCount;
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
@@ -45,7 +47,7 @@ impl Report {
         match &self.body {
             Body::Rows(rows) => rows.is_empty(),
             Body::Projects(projects) => projects.is_empty(),
-            Body::Blocks(blocks) => blocks.is_empty(),
+            Body::Blocks(blocks) => blocks.is_empty() && self.totals.unlogged == Totals::default(),
         }
     }
 }
@@ -69,12 +71,15 @@ pub fn build(data: &ReportData, request: &Request) -> Result<Report, ReportError
     let is_asked = |session: Option<SessionKey>| {
         chosen.as_ref().is_none_or(|keys| session.is_some_and(|session| keys.contains(&session)))
     };
-    let unlogged = data.unlogged.iter().filter(|unlogged| is_asked(unlogged.session));
+    let beside = Beside {
+        unlogged: data.unlogged.iter().filter(|unlogged| is_asked(unlogged.session)).collect(),
+        incomplete: data.incomplete.iter().filter(|count| is_asked(Some(count.session))).collect(),
+        estimates: data.estimates.iter().filter(|estimate| is_asked(Some(estimate.session))).collect(),
+    };
     let (body, totals) = match &request.kind {
-        // A window is of responses: when the others were, nobody can say to the hour.
-        Kind::Blocks(options) => builder.blocks(&data.cells, is_chosen, options),
-        Kind::Daily if request.instances => builder.instances(cells, unlogged),
-        kind => builder.rows(&data.days, cells, unlogged, kind),
+        Kind::Blocks(options) => builder.blocks(&data.cells, &beside, is_chosen, options),
+        Kind::Daily if request.instances => builder.instances(cells, beside),
+        kind => builder.rows(&data.days, cells, &beside, kind),
     };
     Ok(Report { request: request.clone(), body, totals: totals.sums(&builder.models) })
 }
@@ -100,6 +105,14 @@ enum GroupKey {
     Model(ModelKey),
 }
 
+/// What stands beside the cells.
+#[derive(Default)]
+struct Beside<'c> {
+    unlogged: Vec<&'c Unlogged>,
+    incomplete: Vec<&'c IncompleteCount>,
+    estimates: Vec<&'c Estimate>,
+}
+
 struct Builder<'a> {
     request: &'a Request,
     directory: Directory,
@@ -111,7 +124,7 @@ impl Builder<'_> {
         &self,
         sums: &[PeriodSums<NaiveDate>],
         cells: impl Iterator<Item = &'c Cell>,
-        unlogged: impl Iterator<Item = &'c Unlogged>,
+        beside: &Beside<'_>,
         kind: &Kind,
     ) -> (Body, Group) {
         let mut calendar = Calendar::new(&self.request.zone);
@@ -136,12 +149,31 @@ impl Builder<'_> {
                 groups.entry(key).or_default().add(cell);
             }
         }
-        for unlogged in unlogged {
+        for unlogged in &beside.unlogged {
             let day = calendar.day(unlogged.at.quarter());
             if self.request.covers(day)
                 && let Some(key) = key_of(unlogged.session, unlogged.model, day)
             {
                 groups.entry(key).or_default().add_unlogged(unlogged);
+            }
+        }
+        // The cells have these replies, too: there is a row for each.
+        for count in &beside.incomplete {
+            let day = calendar.day(count.quarter);
+            if self.request.covers(day)
+                && let Some(group) =
+                    key_of(Some(count.session), count.model, day).and_then(|key| groups.get_mut(&key))
+            {
+                group.add_incomplete(count);
+            }
+        }
+        for estimate in &beside.estimates {
+            let day = calendar.day(estimate.at.quarter());
+            if self.request.covers(day)
+                && let Some(group) =
+                    key_of(Some(estimate.session), estimate.model, day).and_then(|key| groups.get_mut(&key))
+            {
+                group.add_estimate(estimate);
             }
         }
         let mut rows: Vec<(RowKey, Group)> =
@@ -153,23 +185,30 @@ impl Builder<'_> {
     }
 
     /// Daily rows of each project apart. The last N days are the last N of each project.
-    fn instances<'c>(
-        &self,
-        cells: impl Iterator<Item = &'c Cell>,
-        unlogged: impl Iterator<Item = &'c Unlogged>,
-    ) -> (Body, Group) {
-        let mut by_project: BTreeMap<Arc<str>, (Vec<&'c Cell>, Vec<&'c Unlogged>)> = BTreeMap::new();
+    fn instances<'c>(&self, cells: impl Iterator<Item = &'c Cell>, beside: Beside<'c>) -> (Body, Group) {
+        let mut by_project: BTreeMap<Arc<str>, (Vec<&'c Cell>, Beside<'c>)> = BTreeMap::new();
         for cell in cells {
             by_project.entry(self.directory.project(cell.session)).or_default().0.push(cell);
         }
-        for unlogged in unlogged {
+        for unlogged in beside.unlogged {
             let Some(session) = unlogged.session else { continue };
-            by_project.entry(self.directory.project(session)).or_default().1.push(unlogged);
+            by_project.entry(self.directory.project(session)).or_default().1.unlogged.push(unlogged);
+        }
+        for count in beside.incomplete {
+            by_project.entry(self.directory.project(count.session)).or_default().1.incomplete.push(count);
+        }
+        for estimate in beside.estimates {
+            by_project
+                .entry(self.directory.project(estimate.session))
+                .or_default()
+                .1
+                .estimates
+                .push(estimate);
         }
         let mut totals = Group::default();
         let mut projects = Vec::with_capacity(by_project.len());
-        for (project, (cells, unlogged)) in by_project {
-            let (body, sum) = self.rows(&[], cells.into_iter(), unlogged.into_iter(), &Kind::Daily);
+        for (project, (cells, beside)) in by_project {
+            let (body, sum) = self.rows(&[], cells.into_iter(), &beside, &Kind::Daily);
             if let Body::Rows(rows) = body
                 && !rows.is_empty()
             {
@@ -183,12 +222,16 @@ impl Builder<'_> {
     fn blocks(
         &self,
         cells: &[Cell],
+        beside: &Beside<'_>,
         is_chosen: impl Fn(&Cell) -> bool,
         options: &BlockOptions,
     ) -> (Body, Group) {
         let mut blocks: Vec<(Block, Group)> = Vec::new();
         let mut before: Option<Window> = None;
-        for (window, group) in windows(cells.iter().collect(), options.length, is_chosen) {
+        let mut stray = beside.unlogged.clone();
+        for (window, mut group) in windows(cells.iter().collect(), options.length, is_chosen) {
+            beside.add_to(&window, &mut group);
+            stray.retain(|unlogged| !window.holds(unlogged.at));
             let gap = before.and_then(|before| Block::gap(&before, &window, options.length));
             blocks.extend(gap.map(|gap| (gap, Group::default())));
             blocks.push((Block::new(&window, group.sums(&self.models), self.request.now), group));
@@ -196,7 +239,13 @@ impl Builder<'_> {
         }
         measure(&mut blocks, options.token_limit);
         self.keep_blocks(&mut blocks, options);
-        let totals = total(blocks.iter().map(|(_, group)| group));
+        let mut totals = total(blocks.iter().map(|(_, group)| group));
+        // What was used while nothing was logged is in no window; a list of all windows has it in its sum.
+        let is_whole = !options.active && !options.recent && self.request.last.is_none();
+        stray.retain(|unlogged| is_whole && self.request.covers(self.request.zone.date(unlogged.at)));
+        for unlogged in stray {
+            totals.add_unlogged_alone(unlogged);
+        }
         (Body::Blocks(blocks.into_iter().map(|(block, _)| block).collect()), totals)
     }
 
@@ -239,6 +288,24 @@ impl Builder<'_> {
 
     fn row(&self, key: RowKey, group: &Group) -> Row {
         Row { key, sums: group.sums(&self.models), first: group.first, last: group.last }
+    }
+}
+
+impl Beside<'_> {
+    /// Adds what is in a billing window.
+    fn add_to(&self, window: &Window, group: &mut Group) {
+        self.unlogged
+            .iter()
+            .filter(|unlogged| window.holds(unlogged.at))
+            .for_each(|unlogged| group.add_unlogged_alone(unlogged));
+        self.incomplete
+            .iter()
+            .filter(|count| window.holds(count.quarter.start()))
+            .for_each(|count| group.add_incomplete(count));
+        self.estimates
+            .iter()
+            .filter(|estimate| window.holds(estimate.at))
+            .for_each(|estimate| group.add_estimate(estimate));
     }
 }
 

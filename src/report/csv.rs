@@ -57,16 +57,18 @@ impl Sheet<'_> {
         if !self.request.no_cost {
             names.push(if is_of_blocks { "costUSD" } else { "totalCost" });
         }
-        if self.has_unlogged() {
-            names.push("unloggedTokens");
-            names.extend((!self.request.no_cost).then_some("unloggedCost"));
+        names.push("unloggedTokens");
+        names.extend((!self.request.no_cost).then_some("unloggedCost"));
+        if self.has_estimates() {
+            names.push("estimatedTokens");
+            names.extend((!self.request.no_cost).then_some("estimatedCost"));
         }
         names.into_iter().map(str::to_owned).collect()
     }
 
-    /// Of models inside a row and of billing windows nobody knows it.
-    fn has_unlogged(&self) -> bool {
-        !self.request.breakdown && !matches!(self.request.kind, Kind::Blocks(_))
+    /// They are of rows, not of models inside one.
+    fn has_estimates(&self) -> bool {
+        self.request.estimate && !self.request.breakdown
     }
 
     fn rows(&mut self, project: Option<&Arc<str>>, rows: &[Row]) {
@@ -80,18 +82,26 @@ impl Sheet<'_> {
     fn sums(&mut self, key: &[String], sums: &Sums) {
         if self.request.breakdown {
             for model in &sums.models {
-                let fields = self.fields(key, &formula_safe(&model.name), &model.totals, None);
+                let mut fields = self.fields(key, &formula_safe(&model.name), &model.totals, None);
+                fields.extend(self.tokens_and_cost(&model.unlogged));
                 self.write(&fields);
             }
             return;
         }
         let unpriced = [sums.sessions.to_string(), joined(sums.unpriced())];
         let mut fields = self.fields(key, &joined(sums.models.iter()), &sums.totals, Some(unpriced));
-        if self.has_unlogged() {
-            fields.push(sums.unlogged.tokens.total().to_string());
-            fields.extend((!self.request.no_cost).then(|| cost(&sums.unlogged)));
+        fields.extend(self.tokens_and_cost(&sums.unlogged));
+        if self.has_estimates() {
+            let is_known = sums.incomplete.estimated.messages > 0 || sums.incomplete.without == 0;
+            let estimated = self.tokens_and_cost(&sums.incomplete.estimated);
+            fields.extend(estimated.into_iter().map(|field| if is_known { field } else { String::new() }));
         }
         self.write(&fields);
+    }
+
+    fn tokens_and_cost(&self, totals: &Totals) -> Vec<String> {
+        let cost = (!self.request.no_cost).then(|| cost(totals));
+        std::iter::once(totals.tokens.total().to_string()).chain(cost).collect()
     }
 
     fn fields(

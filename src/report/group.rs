@@ -4,8 +4,10 @@
 //! tokens stay beside the output they are part of. Cannot fail.
 
 use super::Unlogged;
+use super::estimate::{Estimate, Incomplete};
 use super::project::Session;
 use crate::domain::{Cell, ModelKey, PeriodSums, SessionKey, Totals, UnixMillis};
+use crate::ledger::IncompleteCount;
 use chrono::NaiveDate;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
@@ -72,6 +74,8 @@ pub(super) struct Sums {
     pub(super) restored: Totals,
     /// Beside everything, what no log has.
     pub(super) unlogged: Totals,
+    /// Of everything, the replies without a final count.
+    pub(super) incomplete: Incomplete,
 }
 
 impl Sums {
@@ -95,6 +99,8 @@ pub(super) struct ModelSums {
     pub(super) name: Arc<str>,
     /// Its share.
     pub(super) totals: Totals,
+    /// Beside it, what no log has.
+    pub(super) unlogged: Totals,
 }
 
 /// Names of models by the ledger's number.
@@ -119,11 +125,12 @@ impl Models {
 /// A sum that cells are still being added to.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
-    models: Vec<(ModelKey, Totals)>,
+    /// What was logged of each model, and what was not.
+    models: Vec<(ModelKey, Totals, Totals)>,
     sessions: FxHashSet<SessionKey>,
     /// Of these, the ones that were read from the server, and what they have.
     restored: (FxHashSet<SessionKey>, Totals),
-    unlogged: Totals,
+    incomplete: Incomplete,
     /// Earliest response so far.
     pub(super) first: UnixMillis,
     /// Latest response so far.
@@ -134,7 +141,14 @@ impl Default for Group {
     fn default() -> Self {
         let (first, last) = (UnixMillis(i64::MAX), UnixMillis(i64::MIN));
         let (models, sessions) = (Vec::new(), FxHashSet::default());
-        Self { models, sessions, restored: Default::default(), unlogged: Totals::default(), first, last }
+        Self {
+            models,
+            sessions,
+            restored: Default::default(),
+            incomplete: Incomplete::default(),
+            first,
+            last,
+        }
     }
 }
 
@@ -153,21 +167,36 @@ impl Group {
         }
         self.first = self.first.min(cell.first);
         self.last = self.last.max(cell.last);
-        self.add_model(cell.model, cell.totals);
+        self.add_model(cell.model, cell.totals, Totals::default());
     }
 
     /// Adds what no log has.
     pub(super) fn add_unlogged(&mut self, unlogged: &Unlogged) {
-        self.unlogged += unlogged.totals;
         self.first = self.first.min(unlogged.at);
         self.last = self.last.max(unlogged.at);
+        self.add_unlogged_alone(unlogged);
+    }
+
+    /// The same without the time: a billing window is from its first reply to its last.
+    pub(super) fn add_unlogged_alone(&mut self, unlogged: &Unlogged) {
+        self.add_model(unlogged.model, Totals::default(), unlogged.totals);
+    }
+
+    /// Adds replies without a final count, which the cells have, too.
+    pub(super) fn add_incomplete(&mut self, count: &IncompleteCount) {
+        self.incomplete.add_count(count);
+    }
+
+    /// Adds what is known of the output of one of them.
+    pub(super) fn add_estimate(&mut self, estimate: &Estimate) {
+        self.incomplete.add_estimate(estimate);
     }
 
     /// Adds what all sessions used in a period. When in the period that was, nobody can say.
     pub(super) fn add_period<P>(&mut self, period: &PeriodSums<P>) {
         self.sessions.extend(&period.sessions);
         for (model, totals) in &period.models {
-            self.add_model(*model, *totals);
+            self.add_model(*model, *totals, Totals::default());
         }
     }
 
@@ -176,30 +205,32 @@ impl Group {
         self.sessions.extend(&other.sessions);
         self.restored.0.extend(&other.restored.0);
         self.restored.1 += other.restored.1;
-        self.unlogged += other.unlogged;
+        self.incomplete.merge(&other.incomplete);
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
-        for (model, totals) in &other.models {
-            self.add_model(*model, *totals);
+        for (model, totals, unlogged) in &other.models {
+            self.add_model(*model, *totals, *unlogged);
         }
     }
 
     /// A session uses few models, a month hardly more: a list is searched faster than a map.
-    fn add_model(&mut self, model: ModelKey, totals: Totals) {
-        if let Some((_, sum)) = self.models.iter_mut().find(|(key, _)| *key == model) {
+    fn add_model(&mut self, model: ModelKey, totals: Totals, unlogged: Totals) {
+        if let Some((_, sum, beside)) = self.models.iter_mut().find(|(key, ..)| *key == model) {
             *sum += totals;
+            *beside += unlogged;
         } else {
-            self.models.push((model, totals));
+            self.models.push((model, totals, unlogged));
         }
     }
 
     /// The sums under the models' names.
     pub(super) fn sums(&self, names: &Models) -> Sums {
-        let mut totals = Totals::default();
+        let (mut totals, mut unlogged) = (Totals::default(), Totals::default());
         let mut models = Vec::with_capacity(self.models.len());
-        for (key, sum) in &self.models {
+        for (key, sum, beside) in &self.models {
             totals += *sum;
-            models.push(ModelSums { name: names.name(*key), totals: *sum });
+            unlogged += *beside;
+            models.push(ModelSums { name: names.name(*key), totals: *sum, unlogged: *beside });
         }
         models.sort_by(|a, b| {
             let rank = |model: &ModelSums| (model.totals.known_cost(), model.totals.tokens.total());
@@ -212,7 +243,8 @@ impl Group {
             models,
             restored_sessions: number(&self.restored.0),
             restored: self.restored.1,
-            unlogged: self.unlogged,
+            unlogged,
+            incomplete: self.incomplete.of_all(totals.incomplete),
         }
     }
 }

@@ -17,7 +17,7 @@ mod blocks;
 
 /// The report as indented JSON.
 pub(super) fn render(report: &Report) -> String {
-    let costs = Costs { shown: !report.request.no_cost };
+    let costs = Costs { shown: !report.request.no_cost, estimate: report.request.estimate };
     let totals = Counts::new(&report.totals, costs);
     let mut text = match &report.body {
         Body::Rows(rows) => pretty(&Listed(list_key(&report.request.kind), json_rows(rows, costs), totals)),
@@ -84,10 +84,11 @@ impl Number {
     }
 }
 
-/// Whether costs are wanted.
+/// Whether costs and estimates are wanted.
 #[derive(Clone, Copy)]
 struct Costs {
     shown: bool,
+    estimate: bool,
 }
 
 impl Costs {
@@ -243,6 +244,8 @@ struct Counts<'a> {
     restored: Option<Restored>,
     #[serde(flatten)]
     unlogged: Option<UnloggedSum>,
+    #[serde(flatten)]
+    incomplete: Option<IncompleteSum>,
 }
 
 /// What no log has of a sum, beside it; its keys are absent where that is nothing.
@@ -255,10 +258,42 @@ struct UnloggedSum {
 }
 
 impl UnloggedSum {
+    fn new(unlogged: &Totals, costs: Costs) -> Option<Self> {
+        (*unlogged != Totals::default())
+            .then(|| Self { unlogged_tokens: unlogged.tokens.total(), unlogged_cost: costs.sum(unlogged) })
+    }
+}
+
+/// Replies without a final count; its keys are absent where there are none and no estimate is asked for.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct IncompleteSum {
+    incomplete_replies: Reasons,
+    estimated_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimated_cost: Option<Number>,
+}
+
+#[derive(Serialize)]
+struct Reasons {
+    placeholder: u64,
+    aborted: u64,
+    error: u64,
+    unknown: u64,
+}
+
+impl IncompleteSum {
     fn new(sums: &Sums, costs: Costs) -> Option<Self> {
-        (sums.unlogged != Totals::default()).then(|| Self {
-            unlogged_tokens: sums.unlogged.tokens.total(),
-            unlogged_cost: costs.sum(&sums.unlogged),
+        let incomplete = &sums.incomplete;
+        let [placeholder, aborted, error, unknown] = incomplete.replies;
+        // Nothing that could be estimated is nothing; something that could not be is not.
+        let is_known = costs.estimate && (incomplete.estimated.messages > 0 || incomplete.without == 0);
+        let estimated = Some(&incomplete.estimated).filter(|_| is_known);
+        let cost = || costs.decimal(estimated.and_then(Totals::known_cost).map(Usd::to_decimal));
+        (costs.estimate || sums.totals.incomplete > 0).then(|| Self {
+            incomplete_replies: Reasons { placeholder, aborted, error, unknown },
+            estimated_tokens: estimated.map(|estimated| estimated.tokens.output),
+            estimated_cost: cost(),
         })
     }
 }
@@ -295,7 +330,8 @@ impl<'a> Counts<'a> {
             session_count: sums.sessions,
             unpriced_models: sums.unpriced().map(|model| &*model.name).collect(),
             restored: Restored::new(sums, costs),
-            unlogged: UnloggedSum::new(sums, costs),
+            unlogged: UnloggedSum::new(&sums.unlogged, costs),
+            incomplete: IncompleteSum::new(sums, costs),
         }
     }
 }
@@ -310,13 +346,20 @@ struct Breakdown<'a> {
     cost: Option<Number>,
     #[serde(flatten)]
     details: Details,
+    #[serde(flatten)]
+    unlogged: Option<UnloggedSum>,
 }
 
 fn breakdowns(sums: &Sums, costs: Costs) -> Vec<Breakdown<'_>> {
     let mut breakdowns = Vec::with_capacity(sums.models.len());
-    for ModelSums { name, totals, .. } in &sums.models {
-        let (tokens, details) = (Tokens::from(totals.tokens), Details::from(totals));
-        breakdowns.push(Breakdown { model_name: name, tokens, cost: costs.sum(totals), details });
+    for ModelSums { name, totals, unlogged } in &sums.models {
+        breakdowns.push(Breakdown {
+            model_name: name,
+            tokens: Tokens::from(totals.tokens),
+            cost: costs.sum(totals),
+            details: Details::from(totals),
+            unlogged: UnloggedSum::new(unlogged, costs),
+        });
     }
     breakdowns
 }

@@ -20,6 +20,8 @@ pub struct Metrics {
     pub models: BTreeMap<String, Totals>,
     /// What the client's own accounts have and no log does, by the client's name of the model.
     pub unlogged: BTreeMap<String, Unlogged>,
+    /// Replies without a final output count, by reason.
+    pub incomplete: BTreeMap<&'static str, u64>,
     /// The daemon that keeps the ledger, where one does.
     pub daemon: Option<Holder>,
     /// Session logs that could not be read when they were last looked at.
@@ -67,12 +69,11 @@ pub struct Live {
     pub errors: u64,
 }
 
+mod usage;
+
 /// Kind of a metric.
 const COUNTER: &str = "counter";
 const GAUGE: &str = "gauge";
-
-/// The value of a metric of usage, where it is known.
-type Value = fn(&Totals) -> Option<String>;
 
 /// The text, a metric after the other.
 pub fn text(metrics: &Metrics) -> String {
@@ -87,7 +88,7 @@ pub fn text(metrics: &Metrics) -> String {
             return page.0;
         }
     }
-    usage(&mut page, &metrics.models);
+    usage::write(&mut page, metrics);
     unlogged::write(&mut page, &metrics.unlogged);
     logs(&mut page, metrics);
     ledger(&mut page, metrics);
@@ -162,41 +163,6 @@ fn logs(page: &mut Page, metrics: &Metrics) {
 
 fn flag(set: bool) -> &'static str {
     if set { "1" } else { "0" }
-}
-
-fn usage(page: &mut Page, models: &BTreeMap<String, Totals>) {
-    page.head("tallyd_tokens_total", COUNTER, "Tokens, by model and kind.");
-    for (model, totals) in models {
-        let kinds = ["input", "output", "cache_write_5m", "cache_write_1h", "cache_read"];
-        for (kind, count) in kinds.into_iter().zip(totals.tokens.as_array()) {
-            page.line("tallyd_tokens_total", &[("model", model), ("kind", kind)], &count.to_string());
-        }
-    }
-    let by_model: [(&str, &str, Value); 5] = [
-        ("tallyd_cost_usd_total", "Known cost in US dollars, by model; absent where none is.", |totals| {
-            totals.known_cost().map(|cost| cost.to_string())
-        }),
-        ("tallyd_responses_total", "API responses, by model.", |totals| Some(totals.messages.to_string())),
-        (
-            "tallyd_incomplete_responses_total",
-            "Responses whose final output count is in no log, by model.",
-            |totals| Some(totals.incomplete.to_string()),
-        ),
-        ("tallyd_unpriced_calls_total", "Calls that have no known price, by model.", |totals| {
-            Some(totals.unpriced.to_string())
-        }),
-        ("tallyd_unpriced_tokens_total", "Tokens of those calls, by model.", |totals| {
-            Some(totals.unpriced_tokens.to_string())
-        }),
-    ];
-    for (name, help, value) in by_model {
-        page.head(name, COUNTER, help);
-        for (model, totals) in models {
-            if let Some(value) = value(totals) {
-                page.line(name, &[("model", model)], &value);
-            }
-        }
-    }
 }
 
 fn ledger(page: &mut Page, metrics: &Metrics) {
@@ -354,6 +320,7 @@ mod tests {
             daemon: Some(Holder { activity: Some(Activity::Failing), no_events: true, ..Holder::default() }),
             models: BTreeMap::from([("a \"model\"\n".to_owned(), totals)]),
             unlogged: BTreeMap::from([("opus[1m]".to_owned(), unlogged)]),
+            incomplete: BTreeMap::from([("aborted", 5), ("error", 0)]),
             unreadable_logs: 4,
             logs: LogFigures { files: 11, read_bytes: 12, unread_bytes: 13 },
             faults: BTreeMap::from([("torn".to_owned(), 14)]),

@@ -10,6 +10,7 @@ mod blocks;
 mod build;
 mod csv;
 mod error;
+mod estimate;
 mod group;
 mod json;
 pub mod metrics;
@@ -23,6 +24,7 @@ mod zone;
 
 pub use build::{Report, build};
 pub use error::ReportError;
+pub use estimate::{Estimate, Rest};
 pub use request::{
     BlockLength, BlockOptions, Kind, Order, Request, Source, TokenLimit, parse_date, parse_weekday,
 };
@@ -30,6 +32,7 @@ pub(crate) use text::{clean, formula_safe, named};
 pub use zone::Zone;
 
 use crate::domain::{Cell, ModelKey, PeriodSums, SessionInfo, SessionKey, Totals, UnixMillis};
+use crate::ledger::IncompleteCount;
 use chrono::NaiveDate;
 
 /// What a report is made from: [`Request::source`] says which of it.
@@ -45,6 +48,11 @@ pub struct ReportData {
     pub models: Vec<(ModelKey, String)>,
     /// What the client's own accounts have and no log does.
     pub unlogged: Vec<Unlogged>,
+    /// Why replies without a final count have none. What is missing here, as of sessions that are read from the server,
+    /// counts as unknown.
+    pub incomplete: Vec<IncompleteCount>,
+    /// What is known of the output of these replies; empty unless it is asked for.
+    pub estimates: Vec<Estimate>,
 }
 
 /// What the client's own account of a session has of a model, and no log does.

@@ -144,6 +144,8 @@ pub struct Request {
     pub compact: bool,
     /// Leave costs out.
     pub no_cost: bool,
+    /// Show what replies without a final count most likely had.
+    pub estimate: bool,
     /// Only the latest so many rows; gaps between billing windows are no rows here.
     pub last: Option<usize>,
     /// The present moment: which billing window is open.
@@ -164,6 +166,7 @@ impl Request {
             instances: false,
             compact: false,
             no_cost: false,
+            estimate: false,
             last: None,
             now,
         }

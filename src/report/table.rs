@@ -5,7 +5,7 @@
 //! is the one output that rounds. Cannot fail.
 
 use super::build::{Body, Report};
-use super::group::{ModelSums, Row, RowKey, Sums};
+use super::group::{Row, RowKey, Sums};
 use super::project::short_projects;
 use super::text::{dollars, named, short_models};
 use super::{Kind, Style};
@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 mod blocks;
 mod notes;
+mod sums;
 
 /// Terminals narrower than this get the table with few columns.
 const FULL_WIDTH: u16 = 100;
@@ -213,27 +214,9 @@ impl<'a> Page<'a> {
         }
         let mut lines = vec![Line { cells, look: Look::Plain }];
         if self.report.request.breakdown && self.shows_models() {
-            lines.extend(row.sums.models.iter().map(|model| self.breakdown_line(model)));
+            lines.extend(row.sums.models.iter().flat_map(|model| self.breakdown_lines(model)));
         }
         lines
-    }
-
-    fn breakdown_line(&self, model: &ModelSums) -> Line {
-        let name = format!("  └─ {}", self.model(&model.name));
-        Line { cells: self.wide_name(name, &model.totals), look: Look::Faint }
-    }
-
-    /// The sum of the rows; with what no log has, and both together, where there is any.
-    fn total_lines(&self) -> Vec<Line> {
-        let sums = &self.report.totals;
-        let line = |name: &str, totals: &Totals| Line {
-            cells: self.wide_name(name.to_owned(), totals),
-            look: Look::Total,
-        };
-        if sums.unlogged == Totals::default() {
-            return vec![line("Total", &sums.totals)];
-        }
-        vec![line("Logged", &sums.totals), line("Unlogged", &sums.unlogged), line("Total", &sums.all())]
     }
 
     /// A name in the first column and numbers, with nothing between.

@@ -76,6 +76,12 @@ impl LogFile {
         self.position.offset()
     }
 
+    /// What stands before `offset`, up to so many bytes of it; nothing where it cannot be had.
+    pub fn before(&self, offset: u64, most: u64) -> Vec<u8> {
+        let length = offset.min(most);
+        bytes_at(&self.file, offset - length, length).unwrap_or_default()
+    }
+
     /// The file as it was when it was opened.
     pub fn stat(&self) -> FileStat {
         self.stat

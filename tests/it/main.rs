@@ -1,6 +1,6 @@
 //! The one integration binary: black-box tests on the built `tallyd`, one module a subject. None looks into the
 //! program but `tidy`, which reads the sources, `fuzz_corpus`, which runs inputs through its pure parts, and
-//! `model`, which drives the library, and `bill` and `kill`, which read the ledger by it.
+//! `model`, which drives the library, and `bill`, `incomplete` and `kill`, which read the ledger by it.
 
 #[cfg(test)]
 mod adversity;
@@ -28,6 +28,7 @@ mod fuzz_corpus;
 #[cfg(test)]
 mod health;
 mod hostile;
+mod incomplete;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! From the report that was asked for to the text that answers: settings, ledger and `crate::report`.
 
-use super::{Order, Output, ReportKind, ReportQuery, TokenLimit};
+use super::{Order, Output, ReportKind, ReportQuery, TokenLimit, beside};
 use crate::cli::exit::ExitCode;
 use crate::cli::{engine, output};
+use crate::collect::TablePricing;
 use crate::config::Settings;
-use crate::domain::{Clock, ModelKey, SessionInfo, SessionKey, SystemClock, Totals, Usd};
-use crate::ledger::{LedgerError, LedgerReader, UnloggedRecord};
+use crate::domain::{Clock, SystemClock};
+use crate::ledger::{LedgerError, LedgerReader};
 use crate::report::{
-    self, BlockLength, BlockOptions, Format, Kind, ReportData, ReportError, Request, Source, Style, Unlogged,
-    Zone, parse_date,
+    self, BlockLength, BlockOptions, Format, Kind, ReportData, ReportError, Request, Source, Style, Zone,
+    parse_date,
 };
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -56,7 +56,12 @@ pub(in crate::cli) fn text(
 
 fn answer(query: &ReportQuery, settings: &Settings, ledger: &LedgerReader) -> anyhow::Result<String> {
     let request = request(query, settings)?;
-    let built = report::build(&data(&request, ledger)?, &request)?;
+    let mut data = data(&request, ledger)?;
+    if request.estimate {
+        let prices = TablePricing::new(engine::prices(settings)?);
+        data.estimates = beside::estimates(&data.incomplete, ledger, &prices)?;
+    }
+    let built = report::build(&data, &request)?;
     let format = match query.output {
         Output::Table => Format::Table,
         Output::Json => Format::Json,
@@ -93,53 +98,8 @@ pub fn data(request: &Request, ledger: &LedgerReader) -> Result<ReportData, Ledg
             ..ReportData::default()
         },
     };
-    // A billing window has none.
-    if !matches!(request.kind, Kind::Blocks(_)) {
-        add_unlogged(&mut data, request.source(), ledger.unlogged()?);
-    }
+    beside::add(&mut data, request.source(), ledger)?;
     Ok(data)
-}
-
-/// Adds what no log has. A session of which nothing at all was logged is in no list of sessions yet.
-fn add_unlogged(data: &mut ReportData, source: Source, mut records: Vec<UnloggedRecord>) {
-    records.retain(|record| !record.used.is_zero());
-    if records.is_empty() {
-        return;
-    }
-    let models: HashMap<String, ModelKey> =
-        data.models.iter().map(|(key, name)| (name.clone(), *key)).collect();
-    let mut sessions: HashMap<String, SessionKey> =
-        data.sessions.iter().map(|session| (session.id.clone(), session.key)).collect();
-    for record in records {
-        let session = match (sessions.get(&record.session), source) {
-            (Some(session), _) => Some(*session),
-            (None, Source::Days) => None,
-            (None, Source::LatestSessions(_)) => continue,
-            (None, Source::Cells) => {
-                // The ledger numbers sessions from 1.
-                let key = SessionKey(-1 - i64::try_from(sessions.len()).unwrap_or_default());
-                sessions.insert(record.session.clone(), key);
-                let id = record.session.clone();
-                data.sessions.push(SessionInfo { key, id, cwd: None, folder: String::new() });
-                Some(key)
-            }
-        };
-        let Some(model) = models.get(&record.model).copied() else { continue };
-        data.unlogged.push(Unlogged { session, model, at: record.at, totals: totals(&record) });
-    }
-}
-
-fn totals(record: &UnloggedRecord) -> Totals {
-    let tokens = record.used.tokens;
-    let unpriced = if record.cost.known().is_none() { tokens.total() } else { 0 };
-    Totals {
-        tokens,
-        web_searches: record.used.web_searches,
-        unpriced: u64::from(record.cost.known().is_none()),
-        unpriced_tokens: unpriced,
-        cost: record.cost.known().map_or(Usd(0), Usd::from),
-        ..Totals::default()
-    }
 }
 
 /// What was asked for, against the settings.
@@ -179,6 +139,7 @@ fn request(query: &ReportQuery, settings: &Settings) -> anyhow::Result<Request> 
         instances: matches!(query.kind, ReportKind::Daily { instances: true }),
         compact: query.compact,
         no_cost: query.no_cost,
+        estimate: query.estimate || settings.estimate,
         last: query.last.map(NonZeroUsize::get),
         ..Request::new(kind, zone(query, settings)?, SystemClock.now())
     })

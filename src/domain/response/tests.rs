@@ -23,8 +23,9 @@ fn line() -> impl Strategy<Value = ResponseLine> {
     let rank = (any::<bool>(), any::<bool>(), (0_i64..3).prop_map(UnixMillis));
     let paid = (any::<bool>(), select(vec!["one", "two", "three"]));
     let written_by = (select(vec!["opus", "haiku"]), select(vec![None, Some("2.1.330")]));
-    (usage, rank, paid, written_by, any::<bool>(), any::<bool>()).prop_map(
-        |(usage, (main_chain, stopped, at), (copied, session), (model, version), is_final, guessed)| {
+    let cut = (any::<bool>(), prop::option::of((-1_i64..4).prop_map(UnixMillis)));
+    (usage, rank, paid, written_by, any::<bool>(), any::<bool>(), cut).prop_map(
+        |(usage, (main_chain, stopped, at), (copied, session), (model, version), is_final, guessed, cut)| {
             ResponseLine {
                 key: MessageKey::Global("msg_01".to_owned()),
                 rank: Rank { output: usage.tokens.output, main_chain, stopped, at },
@@ -32,6 +33,8 @@ fn line() -> impl Strategy<Value = ResponseLine> {
                 model: ModelName(model.to_owned()),
                 usage,
                 is_final,
+                is_aborted: cut.0,
+                asked_at: cut.1,
                 time_is_guessed: guessed,
                 version: version.map(str::to_owned),
                 cwd: None,
@@ -71,6 +74,13 @@ proptest! {
         prop_assert!(lines.iter().any(|line| won(&line)), "no line says {:?}", all);
         prop_assert_eq!(all.rank, lines.iter().map(|line| line.rank).max().unwrap());
         prop_assert_eq!(all.is_final, lines.iter().any(|line| line.is_final));
+        prop_assert_eq!(all.is_aborted, lines.iter().any(|line| line.is_aborted));
+        prop_assert_eq!(all.incompleteness().is_none(), all.is_final);
+        let told = |line: &&ResponseLine| !all.is_final && !line.time_is_guessed;
+        let last = lines.iter().filter(told).map(|line| line.rank.at).max();
+        let asked = |line: &ResponseLine| line.asked_at.filter(|asked| *asked <= line.rank.at);
+        let asked = lines.iter().filter(told).filter_map(asked).min();
+        prop_assert_eq!((all.span.asked_at, all.span.last_at), (asked, last));
         prop_assert_eq!(all.time_is_guessed, lines.iter().all(|line| line.time_is_guessed));
         let timed: Vec<_> =
             lines.iter().filter(|line| line.time_is_guessed == all.time_is_guessed).collect();

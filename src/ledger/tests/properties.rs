@@ -46,12 +46,12 @@ fn usage() -> impl Strategy<Value = Usage> {
 pub(super) fn any_line(key: impl Strategy<Value = MessageKey>) -> impl Strategy<Value = ResponseLine> {
     let at = (-1_i64..3, -2_i64..3).prop_map(|(quarter, step)| UnixMillis(quarter * 900_000 + step));
     let paid = (any::<bool>(), select(vec!["one", "two", "three"]));
-    let flags = prop::array::uniform4(any::<bool>());
+    let flags = prop::array::uniform5(any::<bool>());
     let version = prop::option::of(select(vec!["2.1.96", "2.1.330"]));
     let cwd = prop::option::of(select(vec!["/a", "/b"]));
     (key, usage(), at, paid, select(&MODELS[..]), flags, version, cwd).prop_map(
         |(key, usage, at, (copied, session), model, flags, version, cwd)| {
-            let [main_chain, stopped, is_final, time_is_guessed] = flags;
+            let [main_chain, stopped, is_final, time_is_guessed, is_aborted] = flags;
             ResponseLine {
                 key,
                 rank: Rank { output: usage.tokens.output, main_chain, stopped, at },
@@ -59,6 +59,8 @@ pub(super) fn any_line(key: impl Strategy<Value = MessageKey>) -> impl Strategy<
                 model: ModelName(model.to_owned()),
                 usage,
                 is_final,
+                is_aborted,
+                asked_at: None,
                 time_is_guessed,
                 version: version.map(str::to_owned),
                 cwd: cwd.map(str::to_owned),

@@ -1,7 +1,7 @@
 //! Unlogged usage for readers.
 
 use super::{COLUMNS, read_entry};
-use crate::domain::{Cost, Picodollars, UnixMillis, Usd, Used};
+use crate::domain::{Cost, Picodollars, Totals, UnixMillis, Usd, Used};
 use crate::ledger::{LedgerError, LedgerReader, restored};
 use rusqlite::Connection;
 
@@ -30,6 +30,20 @@ pub struct UnloggedRecord {
 }
 
 impl UnloggedRecord {
+    /// Tokens, searches and cost of what was used and is in no log; no responses, since their number is not known.
+    pub fn totals(&self) -> Totals {
+        let unpriced = self.cost.known().is_none();
+        let tokens = self.used.tokens;
+        Totals {
+            tokens,
+            web_searches: self.used.web_searches,
+            unpriced: u64::from(unpriced),
+            unpriced_tokens: if unpriced { tokens.total() } else { 0 },
+            cost: self.cost.known().map_or(Usd(0), Usd::from),
+            ..Totals::default()
+        }
+    }
+
     /// By how much the client's price is above ours; `None` where we have none.
     pub fn difference(&self) -> Option<Usd> {
         let ours = Usd::from(self.cost.known()?).0.saturating_add(self.logged_cost?.0);
@@ -79,6 +93,14 @@ pub(in crate::ledger) fn of_session(
 }
 
 impl LedgerReader {
+    /// True where something of a session was logged.
+    pub fn has_cells(&self, session: &str) -> Result<bool, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT 1 FROM session JOIN cell ON cell.session = session.id WHERE session.name = ?1 LIMIT 1",
+        )?;
+        Ok(statement.exists([session])?)
+    }
+
     /// What the client's accounts say of each session and model, in order of time. Where nothing is missing from the log
     /// there is a record all the same, with the client's price beside ours.
     pub fn unlogged(&self) -> Result<Vec<UnloggedRecord>, LedgerError> {

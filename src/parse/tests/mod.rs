@@ -1,6 +1,7 @@
 //! What lines say, rule by rule. A case is a plain record with a few edits.
 
 mod account;
+mod before;
 mod broken;
 mod counts;
 mod identity;
@@ -91,6 +92,8 @@ fn a_plain_record_says_all_of_this_and_no_more() {
         model: ModelName("claude-opus-5-5".to_owned()),
         usage: Usage { tokens: tokens(3, 50, 20, 50, 1_000), ..Usage::default() },
         is_final: true,
+        is_aborted: false,
+        asked_at: None,
         time_is_guessed: false,
         version: Some("2.1.330".to_owned()),
         cwd: Some("/home/dev/project".to_owned()),

@@ -3,7 +3,7 @@
 //! Owns: the keys of a window; ccusage's names, and ours beside them. Refuses: arithmetic; rates and
 //! projections come rounded. Cannot fail.
 
-use super::{Breakdown, Costs, Details, Number, breakdowns};
+use super::{Breakdown, Costs, Details, IncompleteSum, Number, UnloggedSum, breakdowns};
 use crate::domain::{TokenCounts, UnixMillis};
 use crate::report::blocks::{Block, BurnRate, LimitStatus, Projection};
 use serde::Serialize;
@@ -32,6 +32,10 @@ pub(super) struct JsonBlock<'a> {
     details: Details,
     session_count: u64,
     unpriced_models: Vec<&'a str>,
+    #[serde(flatten)]
+    unlogged: Option<UnloggedSum>,
+    #[serde(flatten)]
+    incomplete: Option<IncompleteSum>,
     model_breakdowns: Vec<Breakdown<'a>>,
 }
 
@@ -57,6 +61,8 @@ impl<'a> JsonBlock<'a> {
             details: Details::from(&sums.totals),
             session_count: sums.sessions,
             unpriced_models: sums.unpriced().map(|model| &*model.name).collect(),
+            unlogged: UnloggedSum::new(&sums.unlogged, costs),
+            incomplete: IncompleteSum::new(sums, costs),
             model_breakdowns: breakdowns(sums, costs),
         }
     }

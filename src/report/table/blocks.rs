@@ -3,6 +3,7 @@
 //! Owns: its columns, and the lines below an open window: what is left of a limit, and where the
 //! window is heading. Refuses: rates of its own; they come with the window. Cannot fail.
 
+use super::sums::breakdown_of;
 use super::{Column, Line, Look, Page, cost, key_column, lower_bound, marked};
 use crate::domain::Totals;
 use crate::domain::grouped;
@@ -14,8 +15,15 @@ use crate::report::{BlockOptions, Kind, TokenLimit};
 pub(super) fn table(page: &Page<'_>, blocks: &[Block]) -> Option<String> {
     let limit = shown_limit(page, blocks);
     let mut lines: Vec<Line> = blocks.iter().flat_map(|block| block_lines(page, block, limit)).collect();
-    let totals = &page.report.totals.totals;
-    lines.push(line(page, limit, Look::Total, ["Total", "", ""].map(str::to_owned), &Numbers::of(totals)));
+    lines.extend(page.total_sums().into_iter().map(|(name, totals)| {
+        line(page, limit, Look::Total, [name, "", ""].map(str::to_owned), &Numbers::of(&totals))
+    }));
+    lines.extend(page.estimated().map(|estimated| {
+        let (tokens, cost) =
+            (format!("~{}", grouped(estimated.tokens.output)), format!("~{}", cost(estimated)));
+        let numbers = Numbers { tokens, total: None, cost };
+        line(page, limit, Look::Faint, ["Estimated", "", ""].map(str::to_owned), &numbers)
+    }));
     page.layout(&header(page, limit), lines)
 }
 
@@ -87,9 +95,12 @@ fn block_lines(page: &Page<'_>, block: &Block, limit: Option<u64>) -> Vec<Line> 
     let names = [start, status(page, block), page.model_list(&block.sums)];
     let mut lines = vec![line(page, limit, Look::Plain, names, &Numbers::of_window(&block.sums.totals))];
     if page.report.request.breakdown {
-        lines.extend(block.sums.models.iter().map(|model| {
-            let names = [format!("  └─ {}", page.model(&model.name)), String::new(), String::new()];
-            line(page, limit, Look::Faint, names, &Numbers::of(&model.totals))
+        let models = block.sums.models.iter().flat_map(|model| {
+            breakdown_of(model).into_iter().map(move |(beside, totals)| (model, beside, totals))
+        });
+        lines.extend(models.map(|(model, beside, totals)| {
+            let names = [format!("  └─ {}{beside}", page.model(&model.name)), String::new(), String::new()];
+            line(page, limit, Look::Faint, names, &Numbers::of(totals))
         }));
     }
     lines.extend(remaining_line(page, block, limit));

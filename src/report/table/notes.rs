@@ -4,8 +4,8 @@
 //! numbers of its own; all come from the report. Cannot fail.
 
 use super::Page;
-use crate::domain::Totals;
 use crate::domain::grouped;
+use crate::domain::{Incompleteness, Totals};
 use crate::report::build::Report;
 use crate::report::group::ModelSums;
 use crate::report::text::{clean, dollars, named};
@@ -68,13 +68,20 @@ pub(super) fn footnotes(report: &Report, page: &Page<'_>) -> String {
         );
     }
     if totals.incomplete > 0 {
-        notes.push(incomplete(totals.incomplete, report.request.no_cost));
+        notes.push(incomplete(report));
+    }
+    if report.request.estimate && totals.incomplete > 0 {
+        notes.extend(estimated(report));
     }
     if report.totals.unlogged != Totals::default() {
-        notes.push(
-            "Unlogged: what the client's own accounts have and no log does, compactions for one; it is in no row above."
-                .to_owned(),
-        );
+        let place = match (&report.request.kind, report.request.breakdown) {
+            (Kind::Blocks(_), _) => "in no window's tokens and cost",
+            (_, true) => "only in its own rows",
+            (_, false) => "in no row",
+        };
+        notes.push(format!(
+            "Unlogged: what the client's own accounts have and no log does, compactions for one; it is {place} above."
+        ));
     }
     if report.totals.restored_sessions > 0 {
         notes.push(restored(report));
@@ -95,10 +102,48 @@ fn unpriced_model(model: &ModelSums, page: &Page<'_>) -> String {
     format!("{name}{known_as}: {calls}, {tokens}")
 }
 
-fn incomplete(replies: u64, no_cost: bool) -> String {
-    let bounds = if no_cost { "output is a lower bound" } else { "output and cost are lower bounds" };
-    let replies = counted(replies, "reply", "replies");
-    format!("≥ {replies} without a final output count in the log: {bounds}.")
+fn incomplete(report: &Report) -> String {
+    let bounds =
+        if report.request.no_cost { "output is a lower bound" } else { "output and cost are lower bounds" };
+    let replies = counted(report.totals.totals.incomplete, "reply", "replies");
+    let reasons: Vec<String> = report
+        .totals
+        .incomplete
+        .reasons()
+        .map(|(why, replies)| format!("{} {}", grouped(replies), short_reason(why)))
+        .collect();
+    format!("≥ {replies} without a final output count in the log ({}): {bounds}.", reasons.join(", "))
+}
+
+fn short_reason(why: Incompleteness) -> &'static str {
+    match why {
+        Incompleteness::Placeholder => "by a client up to 2.1.96",
+        Incompleteness::Aborted => "stopped by the user",
+        Incompleteness::Error => "cut off by an error",
+        Incompleteness::Unknown => "for an unknown reason",
+    }
+}
+
+/// How the estimate came about and how good it is, and what it leaves out.
+fn estimated(report: &Report) -> Vec<String> {
+    let incomplete = &report.totals.incomplete;
+    let mut notes = Vec::new();
+    if incomplete.estimated.messages > 0 {
+        let replies = counted(incomplete.estimated.messages, "of these replies", "of these replies");
+        notes.push(format!(
+            "Estimated: output of {replies} beyond what is logged, by the seconds they took; half of such estimates are \
+             off by more than 30 %, sums by 3 %, those of one model by up to a quarter. It is in no sum (docs/incomplete.md)."
+        ));
+    }
+    if incomplete.in_account > 0 {
+        let replies = counted(incomplete.in_account, "of these replies is", "of these replies are");
+        notes.push(format!("The rest of {replies} in the client's account, and in Unlogged."));
+    }
+    if incomplete.without > 0 {
+        let replies = counted(incomplete.without, "of these replies has", "of these replies have");
+        notes.push(format!("{replies} no estimate: the log does not tell when they were asked for."));
+    }
+    notes
 }
 
 fn restored(report: &Report) -> String {

@@ -183,7 +183,7 @@ fn what_comes_from_the_server_is_told_in_words_and_keys() {
 }
 
 /// A compaction of the first session, and a session of which nothing else is known.
-fn with_unlogged() -> ReportData {
+pub(super) fn with_unlogged() -> ReportData {
     let mut data = sample();
     let unlogged = |session, model, at: &str, cost: Option<i128>| {
         let tokens = TokenCounts { input: 1_000, output: 50, ..TokenCounts::default() };
@@ -243,7 +243,16 @@ fn what_no_log_has_belongs_to_its_session_project_and_model() {
     one.project = None;
     one.instances = true;
     assert_eq!(json(&data, &one)["totals"]["unloggedTokens"], 2_100);
-    assert!(json(&data, &request(blocks()))["totals"].get("unloggedTokens").is_none());
+    // The other session logged nothing, so that nobody knows of a window: it is in the sum of all alone.
+    let report = json(&data, &request(blocks()));
+    assert_eq!(report["totals"]["unloggedTokens"], 2_100);
+    assert_eq!(report["blocks"][0]["unloggedTokens"], 1_050);
+    let latest = json(&data, &Request { last: Some(9), ..request(blocks()) });
+    assert_eq!(latest["totals"]["unloggedTokens"], 1_050);
+    let nothing_logged = ReportData { cells: Vec::new(), ..data.clone() };
+    let table = text(&nothing_logged, &request(blocks()), Format::Table);
+    assert!(table.contains("│ Unlogged") && table.contains("2,100"), "{table}");
+    assert_eq!(report["blocks"][0]["costUSD"].to_string(), "4.409360000001", "what is logged, as before");
 }
 
 #[test]
@@ -269,5 +278,12 @@ fn tables_and_csv_tell_logged_and_unlogged_apart() {
     assert!(lines.all(|line| line.split(',').count() == csv.lines().next().unwrap().split(',').count()));
     let mut by_model = request(Kind::Daily);
     by_model.breakdown = true;
-    assert!(!text(&data, &by_model, Format::Csv).contains("unlogged"));
+    let csv = text(&data, &by_model, Format::Csv);
+    let of_model =
+        |line: &str| line.starts_with("2026-03-08,claude-opus-4-1-20250805,") && line.ends_with(",1050,2.5");
+    assert!(csv.lines().any(of_model), "{csv}");
+    let table = text(&data, &by_model, Format::Table);
+    assert!(table.contains("└─ opus-4-1, unlogged"), "{table}");
+    let breakdowns = json(&data, &request(Kind::Daily))["daily"][1]["modelBreakdowns"].to_string();
+    assert_eq!(breakdowns.matches(r#""unloggedTokens":1050"#).count(), 1, "{breakdowns}");
 }
