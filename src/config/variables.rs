@@ -5,13 +5,14 @@
 use super::{Environment, publish};
 
 /// Beside those of publishing.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "CLAUDE_CONFIG_DIR",
     "TALLYD_CONFIG",
     "TALLYD_LEDGER_BACKUP",
     "TALLYD_LISTEN",
     "TALLYD_LOG",
     "TALLYD_LOG_FORMAT",
+    "TALLYD_OTEL_LISTEN",
     "TALLYD_PRICES",
     "TALLYD_PUBLISH",
     "TALLYD_STATE_DIR",

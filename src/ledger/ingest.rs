@@ -7,7 +7,7 @@ use super::pending::{AllIds, Pending, PendingResponses};
 use super::row::Row;
 use super::seen::{FileUpdate, SeenLine, SeenResponse, SeenSession};
 use super::unlogged::Due;
-use super::{Ledger, LedgerError, Pricing, write};
+use super::{Ledger, LedgerError, Pricing, event, write};
 use crate::domain::{Cost, Picodollars, TokenCounts};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -130,6 +130,11 @@ fn ingest(
     }
     let Written { cells, summary, mut due, .. } = written;
     write::aliases(sql, &aliases)?;
+    if event::kept_requests(sql)? {
+        let with_request = |(sighting, id): (&Sighting, &i64)| Some((sighting.line.request?, *id));
+        let requests = sightings.iter().zip(&ids).filter_map(with_request);
+        event::note_requests(sql, requests, &mut due.replies)?;
+    }
     write::sightings(
         sql,
         sightings.iter().zip(ids).map(|(sighting, id)| (sighting.file, id, sighting.line)),
@@ -197,6 +202,7 @@ fn write_entry(
             write::absorb(sql, row.id, entries.get(by).map_or(row.id, |entry| entry.id))?;
             cells.replace(Some(row), None);
             due.sessions.insert(row.session);
+            due.replies.add(entries.get(by).map_or(row.id, |entry| entry.id));
         }
         return Ok(());
     }
@@ -207,6 +213,7 @@ fn write_entry(
     }
     due.sessions.extend(entry.stored.as_ref().map(|stored| stored.session));
     due.sessions.insert(row.session);
+    due.replies.add(row.id);
     row.price(&entry.response, pricing);
     responses.write(&row, entry.stored.as_ref())?;
     cells.replace(entry.stored.as_ref(), Some(&row));

@@ -19,6 +19,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/0005_days.sql"),
     include_str!("schema/0006_message_ids.sql"),
     include_str!("schema/0007_unlogged.sql"),
+    include_str!("schema/0008_event.sql"),
 ];
 
 /// The first version that keeps the sums of whole days.

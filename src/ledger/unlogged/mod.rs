@@ -14,7 +14,7 @@ pub use read::UnloggedRecord;
 use super::names::Names;
 use super::row::{count, read_tokens, sql_count};
 use super::seen::SeenAccount;
-use super::{LedgerError, Pricing, meta, write};
+use super::{LedgerError, Pricing, event, meta, write};
 use crate::domain::{Cost, ModelName, UnixMillis, Usage, Used, unlogged};
 use rusqlite::{Connection, Row as SqlRow, params};
 use rustc_hash::FxHashSet;
@@ -32,7 +32,9 @@ pub(super) struct LineageKey {
 pub(super) struct Due {
     /// Sessions of responses that are new or others now.
     pub(super) sessions: FxHashSet<i64>,
-    /// Sessions of accounts or copies that are new.
+    /// Replies that are new or others now.
+    pub(super) replies: event::Found,
+    /// Sessions of accounts, copies or events that are new.
     names: BTreeSet<String>,
 }
 
@@ -95,6 +97,11 @@ impl Due {
         Ok(())
     }
 
+    /// An event of this session is new.
+    pub(super) fn session(&mut self, name: &str) {
+        self.names.insert(name.to_owned());
+    }
+
     /// Makes anew what has changed.
     pub(super) fn settle(
         mut self,
@@ -102,6 +109,8 @@ impl Due {
         names: &mut Names,
         pricing: &dyn Pricing,
     ) -> Result<(), LedgerError> {
+        let witnessed = self.replies.settle(sql, names, pricing)?;
+        self.names.extend(witnessed);
         if !sql.prepare_cached("SELECT 1 FROM account LIMIT 1")?.exists([])? {
             return Ok(());
         }
@@ -124,6 +133,7 @@ impl Due {
 
 /// Makes everything anew: at other prices it costs something else.
 pub(super) fn reprice(sql: &Connection, names: &mut Names, pricing: &dyn Pricing) -> Result<(), LedgerError> {
+    event::reprice(sql, names, pricing)?;
     keys(sql)?.iter().try_for_each(|key| remake(sql, names, key, pricing))
 }
 
@@ -141,6 +151,9 @@ pub(super) fn fill(sql: &Connection) -> Result<(), LedgerError> {
 
 /// What is wrong with the rows, in words; costs are by prices that this does not know.
 pub(super) fn defect(sql: &Connection) -> Result<Option<String>, LedgerError> {
+    if let Some(defect) = event::defect(sql)? {
+        return Ok(Some(defect));
+    }
     let mut names = Names::default();
     let mut rows = 0;
     for key in keys(sql)? {

@@ -2,7 +2,7 @@
 
 use super::{COLUMNS, read_entry};
 use crate::domain::{Cost, Picodollars, UnixMillis, Usd, Used};
-use crate::ledger::{LedgerError, LedgerReader};
+use crate::ledger::{LedgerError, LedgerReader, event};
 
 /// What an account adds of a model to the one that it goes on from, less what is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,8 @@ impl UnloggedRecord {
 }
 
 impl LedgerReader {
-    /// What the client's accounts say of each session and model, in order of time. Where nothing is missing from the log
+    /// What the client's accounts say of each session and model, and what its events have that neither a log nor
+    /// an account has, in order of time. Where nothing is missing from the log
     /// there is a record all the same, with the client's price beside ours.
     pub fn unlogged(&self) -> Result<Vec<UnloggedRecord>, LedgerError> {
         let columns = COLUMNS.replace("account, model, at", "account, unlogged.model, at");
@@ -60,6 +61,14 @@ impl LedgerReader {
                 logged_cost: entry.logged_cost.map(|cost| Usd(cost.into())),
             })
         })?;
-        Ok(records.collect::<Result<_, _>>()?)
+        let mut records = records.collect::<Result<Vec<_>, _>>()?;
+        let witnessed = event::records(&self.connection)?;
+        if !witnessed.is_empty() {
+            records.extend(witnessed);
+            records.sort_by(|one, other| {
+                (one.at, &one.session, &one.model).cmp(&(other.at, &other.session, &other.model))
+            });
+        }
+        Ok(records)
     }
 }
