@@ -116,7 +116,7 @@ fn nothing_said_gives_the_defaults() {
                 force_polling: false,
             },
             max_line_bytes: 16_777_216,
-            http: HttpOptions { listen: None, max_backlog: Duration::from_mins(15) },
+            http: HttpOptions { listen: None, max_backlog: Duration::from_mins(15), otel: None },
             ledger_backup: true,
             admin: AdminSettings::gather(&sandbox.environment_with(Home::Unknown)),
             publish: PublishSettings::gather(

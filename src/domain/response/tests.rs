@@ -33,6 +33,7 @@ fn line() -> impl Strategy<Value = ResponseLine> {
                 usage,
                 is_final,
                 time_is_guessed: guessed,
+                request: None,
                 version: version.map(str::to_owned),
                 cwd: None,
             }

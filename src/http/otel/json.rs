@@ -49,14 +49,13 @@ struct Attribute<'a> {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct AnyValue<'a> {
-    #[serde(borrow, default)]
-    string_value: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    int_value: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    double_value: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "stringValue")]
+    text: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "intValue")]
+    whole: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "doubleValue")]
+    number: Option<&'a RawValue>,
 }
 
 /// What a body tells.
@@ -76,15 +75,15 @@ pub(super) fn read(body: &[u8]) -> Result<Told, serde_json::Error> {
 
 impl Attribute<'_> {
     fn hand_to(&self, record: &mut Record) {
-        let AnyValue { string_value, int_value, double_value } = &self.value;
-        if let Some(text) = string_value {
+        let AnyValue { text, whole, number } = self.value;
+        if let Some(text) = text {
             // A text is taken out of its quotes only where it is one that is read.
             if let Ok(text) = serde_json::from_str::<Cow<'_, str>>(text.get()) {
                 record.take(&self.key, &Value::Text(&text));
             }
-        } else if let Some(Ok(count)) = int_value.map(|text| bare(text).parse()) {
+        } else if let Some(Ok(count)) = whole.map(|text| bare(text).parse()) {
             record.take(&self.key, &Value::Whole(count));
-        } else if let Some(number) = double_value.or(*int_value) {
+        } else if let Some(number) = number.or(whole) {
             record.take(&self.key, &Value::Number(bare(number)));
         }
     }

@@ -60,6 +60,7 @@ pub(super) fn any_line(key: impl Strategy<Value = MessageKey>) -> impl Strategy<
                 usage,
                 is_final,
                 time_is_guessed,
+                request: None,
                 version: version.map(str::to_owned),
                 cwd: cwd.map(str::to_owned),
             }

@@ -10,7 +10,7 @@ mod properties;
 use super::*;
 use crate::domain::{
     Attribution, Chain, Geo, MessageKey, ModelName, Part, PartKind, Rank, ResponseLine, Speed, Tier,
-    TokenCounts, UnixMillis, Usage,
+    TokenCounts, UnixMillis, Usage, fnv1a,
 };
 use serde_json::{Value, json};
 
@@ -92,6 +92,7 @@ fn a_plain_record_says_all_of_this_and_no_more() {
         usage: Usage { tokens: tokens(3, 50, 20, 50, 1_000), ..Usage::default() },
         is_final: true,
         time_is_guessed: false,
+        request: Some(fnv1a(b"req_011")),
         version: Some("2.1.330".to_owned()),
         cwd: Some("/home/dev/project".to_owned()),
     };
