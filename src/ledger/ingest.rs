@@ -112,7 +112,7 @@ fn ingest(
     pending.reserve(updates.iter().map(|update| update.seen.responses.len()).sum());
     let mut sightings = Vec::with_capacity(updates.iter().map(|update| update.seen.lines()).sum());
     let mut files = Vec::with_capacity(updates.len());
-    let (mut due, mut accounts) = (Due::default(), Vec::new());
+    let (mut due, mut accounts) = (Due::new(sql)?, Vec::new());
     for mut update in updates {
         due.copies(sql, &session_of(&update.path), &update.seen.copies)?;
         let of_file = std::mem::take(&mut update.accounts);

@@ -16,14 +16,23 @@ pub(in crate::ledger) fn kept_requests(sql: &Connection) -> Result<bool, LedgerE
     Ok(meta::text(sql, meta::WITNESSED)?.is_some())
 }
 
-/// Replies that a transaction has changed, or whose requests it has learned of.
+/// Replies that a transaction has changed, or whose requests it has learned of; none are kept where there is no event
+/// that could be theirs.
 #[derive(Debug, Default)]
-pub(in crate::ledger) struct Found(FxHashSet<i64>);
+pub(in crate::ledger) struct Found(Option<FxHashSet<i64>>);
 
 impl Found {
+    /// Before a transaction changes replies.
+    pub(in crate::ledger) fn new(sql: &Connection) -> Result<Self, LedgerError> {
+        let has_events = sql.prepare_cached("SELECT 1 FROM event LIMIT 1")?.exists([])?;
+        Ok(Self(has_events.then(FxHashSet::default)))
+    }
+
     /// A reply is new or another now.
     pub(in crate::ledger) fn add(&mut self, response: i64) {
-        self.0.insert(response);
+        if let Some(replies) = &mut self.0 {
+            replies.insert(response);
+        }
     }
 
     /// Finds the events of these replies, and says of which sessions something is other than before.
@@ -34,10 +43,7 @@ impl Found {
         pricing: &dyn Pricing,
     ) -> Result<BTreeSet<String>, LedgerError> {
         let mut sessions = BTreeSet::new();
-        if !sql.prepare_cached("SELECT 1 FROM event LIMIT 1")?.exists([])? {
-            return Ok(sessions);
-        }
-        for response in &self.0 {
+        for response in self.0.iter().flatten() {
             for event in events_of(sql, *response)? {
                 let judged = judge(sql, names, pricing, &event, Some(*response))?;
                 if (judged.kind, judged.cost) != (event.kind, event.cost) {

@@ -4,6 +4,7 @@ mod absorption;
 mod audit;
 mod backups;
 mod days;
+mod events;
 mod failure;
 mod folder;
 mod freezing;

@@ -66,6 +66,11 @@ impl Pricing for Unpriced {
 }
 
 impl Due {
+    /// Before a transaction takes in what was read.
+    pub(super) fn new(sql: &Connection) -> Result<Self, LedgerError> {
+        Ok(Self { replies: event::Found::new(sql)?, ..Self::default() })
+    }
+
     /// Writes the accounts of a file, whose sightings have been written.
     pub(super) fn accounts(
         &mut self,
