@@ -14,6 +14,7 @@ pub(super) use routes::router;
 
 use crate::domain::CallEvent;
 use crate::telemetry::Counts;
+use std::sync::atomic::AtomicBool;
 use tokio::sync::{Semaphore, oneshot};
 
 /// Bodies that are read or written down at once; more clients wait.
@@ -36,11 +37,14 @@ pub(super) struct Receiver {
     /// What was in them: see README.md.
     pub(super) records: Counts,
     bodies: Semaphore,
+    /// It was said that there are unusable ones.
+    has_complained: AtomicBool,
 }
 
 impl Default for Receiver {
     fn default() -> Self {
         let (requests, records) = (Counts::default(), Counts::default());
-        Self { requests, records, bodies: Semaphore::new(MOST_BODIES) }
+        let has_complained = AtomicBool::new(false);
+        Self { requests, records, bodies: Semaphore::new(MOST_BODIES), has_complained }
     }
 }

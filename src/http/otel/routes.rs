@@ -17,6 +17,7 @@ use flate2::read::GzDecoder;
 use prost::bytes::Bytes;
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -28,8 +29,8 @@ const MOST_BYTES: usize = 32 << 20;
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// And on the disk by then; the client has its own time, of 10 s.
 const WRITE_TIME: Duration = Duration::from_secs(8);
-/// When a client is to try again.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+/// When a client is to try again, in seconds: one that ends waits for two.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// Which format a body has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,11 +160,11 @@ fn unpacked(body: &[u8]) -> Result<Bytes, Refusal> {
 /// Has what was told written down, and waits until it is on the disk.
 async fn written(shared: &Shared, told: Told) -> Result<(), Refusal> {
     let records = &shared.receiver.records;
-    if told.unusable > 0 {
-        records.add_many("unusable", told.unusable);
-        tracing::debug!(
-            records = told.unusable,
-            "events of API calls without session, model, time or counts"
+    records.add_many("unusable", told.unusable);
+    if told.unusable > 0 && !shared.receiver.has_complained.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            "OpenTelemetry tells of API calls without session, model, time or counts, which are left out: \
+             OTEL_METRICS_INCLUDE_SESSION_ID must not be false; said once, the metrics count them"
         );
     }
     records.add_many("other", told.others);
