@@ -4,7 +4,8 @@
 //! account from counting the same call twice. An event that the log has is nothing more; one that the log has not, or
 //! has without its final output, is taken from what is left of the account that was written when the call was over.
 //! That moment is known only as far as logged replies tell it, so that of several accounts which may have the call the
-//! earliest one that has room for it gives it up. A call that no account has room for is in none. Never fails.
+//! earliest one that has room for it and its neighbours gives it up. A call that no account has room for is in none.
+//! Never fails.
 
 use super::counters::{Balances, beyond};
 use super::lines::Stretch;
@@ -90,23 +91,69 @@ pub struct WitnessedCall {
     pub completes: bool,
 }
 
-/// Takes what was witnessed from what the accounts of a session have left.
+/// So many calls are tried as the first of those in an account.
+const MOST_STARTS: usize = 256;
+
+/// Takes what was witnessed from what the accounts of a session have left. An account has the calls of its process in
+/// it, which follow each other: of all such runs the one that there is the most room for. Before it are those of a
+/// process that was killed, behind it those of the next.
 pub(super) fn take(lineage: &Lineage, session: &str, stretches: &[Stretch], balances: &mut [Balances]) {
-    let mut calls: Vec<(&WitnessedCall, Range<usize>)> = lineage
-        .witnessed
-        .iter()
-        .filter(|call| call.session == session)
-        .map(|call| (call, places(stretches, call.at)))
-        .collect();
-    calls.extend(inherited(lineage, session, stretches).map(|call| (call, 0..1)));
+    let own = lineage.witnessed.iter().filter(|call| call.session == session);
+    let own = own.map(|call| (call, places(stretches, call.at)));
+    let mut calls: Vec<(&WitnessedCall, Range<usize>)> =
+        own.chain(inherited(lineage, session, stretches).map(|call| (call, 0..1))).collect();
     calls.sort_by_key(|(call, _)| *call);
-    for (call, places) in calls {
-        let accounts = balances.get_mut(places).unwrap_or_default();
-        let room = accounts.iter_mut().find_map(|left| without(left, call).map(|rest| (left, rest)));
-        if let Some((left, rest)) = room {
-            *left = rest;
+    for (place, left) in balances.iter_mut().enumerate() {
+        let is_candidate = |(_, places): &(&WitnessedCall, Range<usize>)| places.contains(&place);
+        let candidates: Vec<&WitnessedCall> =
+            calls.iter().filter(|call| is_candidate(call)).map(|(call, _)| *call).collect();
+        let Some(run) = longest(left, &candidates) else { continue };
+        let mut taken = run.taken.into_iter();
+        calls.retain(|call| !is_candidate(call) || taken.next() != Some(true));
+        *left = run.rest;
+    }
+}
+
+/// Calls that an account has room for.
+struct Run {
+    /// Which of the candidates.
+    taken: Vec<bool>,
+    tokens: u64,
+    rest: Balances,
+}
+
+/// The run with the most tokens; of several the earliest.
+fn longest(left: &Balances, candidates: &[&WitnessedCall]) -> Option<Run> {
+    let size = |call: &&WitnessedCall| call.call.used.tokens.total();
+    let mut best: Option<Run> = None;
+    for start in 0..candidates.len().min(MOST_STARTS) {
+        let most: u64 = candidates.iter().skip(start).map(size).fold(0, u64::saturating_add);
+        if best.as_ref().is_some_and(|best| best.tokens >= most) {
+            break;
+        }
+        let run = run(left, candidates, start);
+        if best.as_ref().is_none_or(|best| best.tokens < run.tokens) {
+            best = Some(run);
         }
     }
+    best
+}
+
+fn run(left: &Balances, candidates: &[&WitnessedCall], start: usize) -> Run {
+    let mut run = Run { taken: vec![false; candidates.len()], tokens: 0, rest: left.clone() };
+    for (taken, call) in run.taken.iter_mut().zip(candidates).skip(start) {
+        match without(&run.rest, call) {
+            Some(rest) => {
+                run.rest = rest;
+                run.tokens = run.tokens.saturating_add(call.call.used.tokens.total());
+                *taken = true;
+            }
+            // A reply that was cut off at the end of its process is in no account.
+            None if call.completes => {}
+            None => break,
+        }
+    }
+    run
 }
 
 /// The accounts that may have a call in them: the one written after the next logged reply, and all that were written
