@@ -56,7 +56,7 @@ fn rows(settings: &Settings) -> Vec<Row> {
     rows.extend(local::unreadable(settings));
     rows.extend([local::ledger(settings), local::prices(settings)]);
     rows.extend(damage::row(settings));
-    rows.extend(http::row(settings));
+    rows.extend(http::rows(settings));
     let (row, options) = local::publishing(settings);
     rows.push(row);
     if let Some(options) = &options {

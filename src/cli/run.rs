@@ -47,7 +47,10 @@ pub fn run(_args: &RunArgs, settings: &Settings, reload: Reload) -> anyhow::Resu
         return Ok(ExitCode::Done);
     }
     let publish = settings.publish()?;
-    let collector = engine::open(settings, "run")?;
+    let mut collector = engine::open(settings, "run")?;
+    if settings.http.otel.is_some() {
+        collector.expect_events()?;
+    }
     for root in collector.roots() {
         let there = if root.is_dir() { "" } else { " (not there yet; waiting for it)" };
         tracing::info!(folder = %root.display(), "watching{there}");

@@ -8,7 +8,7 @@ use super::exit::ExitCode;
 use super::output;
 use super::scan::{bytes, counted};
 use crate::config::Settings;
-use crate::http::{self, Counted, Published, Status};
+use crate::http::{self, Counted, Published, Status, Witness};
 use crate::telemetry::shown;
 use clap::Args;
 use serde_json::{Value, json};
@@ -107,10 +107,38 @@ fn text(status: &Status) -> String {
         (None, None) => "off".to_owned(),
     };
     line(&mut text, "http", &listening);
+    line(&mut text, "otel", &otel(&status.otel));
     let told = format!("{}, {}", counted(status.warnings, "warning"), counted(status.errors, "error"));
     line(&mut text, "log", &told);
     for recent in &status.recent {
         line(&mut text, "", &format!("{} {:5} {}", recent.at, recent.level, recent.text));
+    }
+    text
+}
+
+/// What Claude Code tells of its calls by OpenTelemetry.
+fn otel(known: &Witness) -> String {
+    let mut text = match (&known.listening, &known.listen_error) {
+        (Some(address), _) => format!("{address}: /v1/logs"),
+        (None, Some(error)) => format!("cannot listen on {error}"),
+        (None, None) => "off".to_owned(),
+    };
+    for (number, what) in [
+        (known.confirmed, "confirmed by a log"),
+        (known.witnessed, "in no log"),
+        (known.completing, "whole where the log is not"),
+        (known.disagreeing, "with other counts than the log"),
+        (known.other_price, "priced otherwise by the client"),
+    ] {
+        if number > 0 {
+            let _ = write!(text, "; {} {what}", counted(number, "call"));
+        }
+    }
+    for (name, counts) in [("requests by answer", &known.requests), ("records", &known.records)] {
+        if !counts.is_empty() {
+            let counts: Vec<_> = counts.iter().map(|(label, count)| format!("{label}: {count}")).collect();
+            let _ = write!(text, "; {name} {}", counts.join(", "));
+        }
     }
     text
 }

@@ -8,8 +8,8 @@ use super::intake::{Intake, Pass, Progress};
 use super::plan::{Job, Known, Moved};
 use super::reading::{End, FileReport, Limits, Piece, read_file};
 use super::{CollectError, CollectOptions, PassSummary};
-use crate::domain::UnixMillis;
-use crate::ledger::{Activity, Ledger, LedgerError, Pricing, Rebuilt};
+use crate::domain::{CallEvent, UnixMillis};
+use crate::ledger::{Activity, EventSummary, Ledger, LedgerError, Pricing, Rebuilt};
 use crate::tail::{Flow, LineReader, TailError};
 use crate::watch::{FoundFile, Tree};
 use std::collections::HashSet;
@@ -45,6 +45,8 @@ pub struct Collector<P> {
     noted_unreadable: Option<usize>,
     /// The ledger was made anew, and is still to be priced and asked what it knows.
     rebuilt: Option<Rebuilt>,
+    /// OpenTelemetry is listened for.
+    expects_events: bool,
     limits: Limits,
 }
 
@@ -69,6 +71,7 @@ impl<P: Pricing + Sync> Collector<P> {
                 complained: HashSet::new(),
                 noted_unreadable: None,
                 rebuilt: None,
+                expects_events: false,
                 limits: Limits { stop: Arc::default(), share: u64::MAX },
             },
             repriced,
@@ -168,9 +171,23 @@ impl<P: Pricing + Sync> Collector<P> {
     /// Takes the ledger as it is in place of what is known of the former one.
     fn begin_anew(&mut self) -> Result<(), LedgerError> {
         self.ledger.reprice(&self.pricing)?;
+        if self.expects_events {
+            self.ledger.expect_events()?;
+        }
         self.known = Known::new(&self.ledger)?;
         self.noted_unreadable = None;
         Ok(())
+    }
+
+    /// From now on requests are kept with logged replies, so that what is told by OpenTelemetry finds them.
+    pub fn expect_events(&mut self) -> Result<(), CollectError> {
+        self.expects_events = true;
+        Ok(self.ledger.expect_events()?)
+    }
+
+    /// Takes in what was told by OpenTelemetry; it is on the disk when this returns.
+    pub fn take_events(&mut self, events: &[CallEvent]) -> Result<EventSummary, CollectError> {
+        Ok(self.ledger.take_events(events, &self.pricing)?)
     }
 
     /// Takes in what is new in these files.

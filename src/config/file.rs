@@ -15,7 +15,7 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 /// Every key of the file, with its table.
-pub const KEYS: [&str; 24] = [
+pub const KEYS: [&str; 25] = [
     "claude_dirs",
     "state_dir",
     "ledger_backup",
@@ -32,6 +32,7 @@ pub const KEYS: [&str; 24] = [
     "tail.max_line_bytes",
     "http.listen",
     "http.max_backlog_seconds",
+    "otel.listen",
     "publish.enabled",
     "publish.url",
     "publish.user_id",
@@ -76,6 +77,7 @@ pub(super) struct FileSettings {
     pub(super) max_line_bytes: Option<usize>,
     pub(super) listen: Option<Listen>,
     pub(super) max_backlog: Option<Duration>,
+    pub(super) otel_listen: Option<Listen>,
     pub(super) publish: FilePublish,
 }
 
@@ -163,6 +165,7 @@ pub(super) fn parse(text: &str, path: &Path, environment: &Environment) -> Resul
         max_line_bytes: reader.line_bytes("tail.max_line_bytes")?,
         listen: reader.text("http.listen", value::LISTEN, value::listen)?,
         max_backlog: reader.seconds("http.max_backlog_seconds")?,
+        otel_listen: reader.text("otel.listen", value::LISTEN_LOOPBACK, value::listen_loopback)?,
         publish: FilePublish {
             enabled: reader.switch("publish.enabled")?,
             url: reader.any_text("publish.url")?,

@@ -242,6 +242,8 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Settings
     let by_estimate = variable(environment, "TALLYD_ESTIMATE", value::SWITCH, value::switch)?;
     let prices = folders::chosen(overrides.prices.as_deref(), "--prices", "TALLYD_PRICES", environment)?;
     let by_listen = variable(environment, "TALLYD_LISTEN", value::LISTEN, value::listen)?;
+    let by_otel =
+        variable(environment, "TALLYD_OTEL_LISTEN", value::LISTEN_LOOPBACK, value::listen_loopback)?;
     let (follow, http) = (FollowOptions::default(), HttpOptions::default());
     let publish = PublishSettings::gather(environment, &file.publish, file.path.as_deref());
     Ok(Settings {
@@ -266,6 +268,7 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Settings
         http: HttpOptions {
             listen: by_listen.or(file.listen).map_or(http.listen, value::Listen::address),
             max_backlog: file.max_backlog.unwrap_or(http.max_backlog),
+            otel: by_otel.or(file.otel_listen).map_or(http.otel, value::Listen::address),
         },
         roots,
         state_dir: folders::state_dir(overrides, environment, &file)?,

@@ -117,7 +117,7 @@ fn nothing_said_gives_the_defaults() {
                 force_polling: false,
             },
             max_line_bytes: 16_777_216,
-            http: HttpOptions { listen: None, max_backlog: Duration::from_mins(15) },
+            http: HttpOptions { listen: None, max_backlog: Duration::from_mins(15), otel: None },
             ledger_backup: true,
             admin: AdminSettings::gather(&sandbox.environment_with(Home::Unknown)),
             publish: PublishSettings::gather(
@@ -276,7 +276,7 @@ fn an_unknown_key_is_refused_with_the_nearest_one() {
     ");
     insta::assert_snapshot!(complaint("[remote]\nurl = \"x\""), @"
     the config file HOME/.config/tallyd/tallyd.toml has an unknown key `remote`
-    help: remove it; the keys are claude_dirs, state_dir, ledger_backup, prices, timezone, start_of_week, enabled, report.estimate, log.level, log.format, follow.rescan_seconds, follow.poll_seconds, follow.force_polling, tail.max_line_bytes, http.listen, http.max_backlog_seconds, publish.enabled, publish.url, publish.user_id, publish.key_file, publish.publishable_key_file, publish.access_token_file, publish.interval_seconds, publish.timeout_seconds
+    help: remove it; the keys are claude_dirs, state_dir, ledger_backup, prices, timezone, start_of_week, enabled, report.estimate, log.level, log.format, follow.rescan_seconds, follow.poll_seconds, follow.force_polling, tail.max_line_bytes, http.listen, http.max_backlog_seconds, otel.listen, publish.enabled, publish.url, publish.user_id, publish.key_file, publish.publishable_key_file, publish.access_token_file, publish.interval_seconds, publish.timeout_seconds
     ");
 }
 
@@ -377,7 +377,7 @@ fn every_key_has_an_effect() {
     let text = "claude_dirs = [\"a\"]\nstate_dir = \"s\"\nledger_backup = false\nprices = \"p\"\ntimezone = \"UTC\"\nenabled = false\nreport.estimate = true\n\
         start_of_week = \"friday\"\nlog.level = \"trace\"\nlog.format = \"json\"\nfollow.rescan_seconds = 7\n\
         follow.poll_seconds = 8\nfollow.force_polling = true\ntail.max_line_bytes = 65536\n\
-        http.listen = \"9464\"\nhttp.max_backlog_seconds = 3\npublish.enabled = false\npublish.url = \"u\"\npublish.user_id = \"u\"\npublish.key_file = \"k\"\n\
+        http.listen = \"9464\"\nhttp.max_backlog_seconds = 3\notel.listen = \"4318\"\npublish.enabled = false\npublish.url = \"u\"\npublish.user_id = \"u\"\npublish.key_file = \"k\"\n\
         publish.publishable_key_file = \"k\"\npublish.access_token_file = \"k\"\npublish.interval_seconds = 3\n\
         publish.timeout_seconds = 3\n";
     // One sandbox for all, so that a difference between two settings is never one of paths.

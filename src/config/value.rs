@@ -100,6 +100,15 @@ pub(super) fn listen(text: &str) -> Option<Listen> {
     Some(Listen::At(address))
 }
 
+/// What [`listen_loopback`] accepts, in words.
+pub(super) const LISTEN_LOOPBACK: &str = "a loopback address with a port such as 127.0.0.1:4318 or [::1]:4318, a port alone, or off (whoever \
+     reaches it could make usage up)";
+
+/// The same on this machine alone.
+pub(super) fn listen_loopback(text: &str) -> Option<Listen> {
+    listen(text).filter(|listen| listen.address().is_none_or(|address| address.ip().is_loopback()))
+}
+
 /// Whole seconds from one to a day.
 pub(super) fn seconds(number: i64) -> Option<Duration> {
     u64::try_from(number).ok().filter(|count| (1..=MAX_SECONDS).contains(count)).map(Duration::from_secs)
@@ -190,6 +199,18 @@ mod tests {
         }
         for text in ["localhost:9464", "127.0.0.1", "99999", "true", ":9464"] {
             assert_eq!(listen(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_told_is_received_on_this_machine_alone() {
+        for (text, address) in [("off", None), ("4318", Some("127.0.0.1:4318")), ("[::1]:1", Some("[::1]:1"))]
+        {
+            let expected = address.map(|address| address.parse().unwrap());
+            assert_eq!(listen_loopback(text).unwrap().address(), expected, "{text}");
+        }
+        for text in ["0.0.0.0:4318", "[::]:4318", "10.0.0.1:4318", "localhost:4318"] {
+            assert_eq!(listen_loopback(text), None, "{text}");
         }
     }
 

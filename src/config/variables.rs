@@ -5,7 +5,7 @@
 use super::{Environment, publish};
 
 /// Beside those of publishing.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "CLAUDE_CONFIG_DIR",
     "TALLYD_CONFIG",
     "TALLYD_ESTIMATE",
@@ -13,6 +13,7 @@ const NAMES: [&str; 12] = [
     "TALLYD_LISTEN",
     "TALLYD_LOG",
     "TALLYD_LOG_FORMAT",
+    "TALLYD_OTEL_LISTEN",
     "TALLYD_PRICES",
     "TALLYD_PUBLISH",
     "TALLYD_STATE_DIR",

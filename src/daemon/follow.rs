@@ -29,7 +29,7 @@ use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::sleep_until;
-use vitals::{Seen, asked};
+use vitals::{Seen, heard};
 
 /// A moment on the clock that only moves forward, for pauses.
 pub(super) type Moment = tokio::time::Instant;
@@ -191,7 +191,7 @@ impl Loop {
                 }
                 answer = answers.recv() => self.answered(answer.ok_or(DaemonError::WorkerGone)?)?,
                 () = sleep_until(self.notify.next(after(Duration::ZERO))) => self.notify.beat(after(Duration::ZERO)),
-                Some(asked) = asked(&mut self.serving) => drop(asked.send(self.vitals())),
+                Some(heard) = heard(&mut self.serving) => self.heard(heard)?,
                 () = sleep_until(self.next_pass), if is_resting => {}
                 Some(hint) = hints.recv(), if !is_resting => {
                     self.hinted(hint);
@@ -258,6 +258,10 @@ impl Loop {
                 tracing::error!(error = %error, "new prices could not be applied; the next SIGHUP tries again");
                 let CollectError::Ledger(error) = error;
                 // What was found before is still to be mended, whatever this error is.
+                self.damage = self.damage.take().or(Some(error).filter(LedgerError::is_damaged));
+            }
+            Answer::Witnessed(Ok(())) => self.tell_publisher(PublishOrder::Changed),
+            Answer::Witnessed(Err(CollectError::Ledger(error))) => {
                 self.damage = self.damage.take().or(Some(error).filter(LedgerError::is_damaged));
             }
             Answer::Mended(Ok(rebuilt)) => {

@@ -19,6 +19,7 @@ mod process;
 mod publishing;
 mod serving;
 mod tell;
+mod testimony;
 mod worker;
 
 pub use follow::{Daemon, OnReady};

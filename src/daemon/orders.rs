@@ -8,6 +8,7 @@ use super::manager::Pulse;
 use super::worker::{Outcome, Work, Worker};
 use crate::collect::{CollectError, CollectOptions, TablePricing};
 use crate::domain::{Clock, SystemClock};
+use crate::http::Delivery;
 use crate::ledger::{LedgerError, Rebuilt};
 use crate::publish;
 use std::sync::mpsc::Receiver;
@@ -30,6 +31,8 @@ pub type Reload = Box<dyn Fn() -> Result<Reloaded, String> + Send>;
 pub(super) enum Order {
     Work(Work),
     Reload(Box<Reloaded>),
+    /// Write down what was told by OpenTelemetry.
+    Told(Delivery),
     /// Make the ledger anew: this error says that it is damaged.
     Mend(LedgerError),
 }
@@ -40,6 +43,8 @@ pub(super) enum Answer {
     /// With the settings of publishing that belong to the prices: none may go out under a revision that is
     /// not theirs.
     Reloaded(Result<Option<u64>, CollectError>, Option<publish::Reloaded>),
+    /// What was told is written down, or the ledger is damaged.
+    Witnessed(Result<(), CollectError>),
     /// With what is damaged, where it could not be mended.
     Mended(Result<Rebuilt, (CollectError, LedgerError)>),
 }
@@ -69,6 +74,7 @@ pub(super) fn serve(
                 let Reloaded { pricing, collect, publish } = *new;
                 Answer::Reloaded(worker.reload(pricing, collect), publish)
             }
+            Order::Told(told) => Answer::Witnessed(worker.witness(told)),
             Order::Mend(found) => Answer::Mended(worker.mend(&found).map_err(|error| (error, found))),
         };
         pulse.rest();

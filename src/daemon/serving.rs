@@ -4,7 +4,7 @@
 //! so that no client holds up counting. Fails only where the system refuses a thread.
 
 use super::DaemonError;
-use crate::http::{Ask, HttpOptions, Server, Vitals};
+use crate::http::{Ask, Delivery, HttpOptions, Server, Vitals, Ways};
 use crate::telemetry::Counts;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use tokio::sync::oneshot;
 pub(super) struct Serving {
     /// Clients that want to know how the loop is.
     pub(super) asked: UnboundedReceiver<Ask>,
+    /// What was told by OpenTelemetry, to be written down.
+    pub(super) told: UnboundedReceiver<Delivery>,
     to_log: UnboundedSender<Vitals>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
@@ -32,7 +34,9 @@ impl Serving {
         let what = "the thread that answers over HTTP";
         let (asks, asked) = unbounded_channel();
         let publishing = requests.is_some();
-        let server = Server::new(options, folder, publishing, requests.unwrap_or_default(), asks);
+        let (deliveries, told) = unbounded_channel();
+        let ways = Ways { asks, deliveries };
+        let server = Server::new(options, folder, publishing, requests.unwrap_or_default(), ways);
         if server.is_idle() {
             return Ok(None);
         }
@@ -43,7 +47,7 @@ impl Serving {
             .name("http".to_owned())
             .spawn(move || runtime.block_on(server.run(stopped, logged)))
             .map_err(|source| DaemonError::SetUp { what, source })?;
-        Ok(Some(Self { asked, to_log, stop, thread }))
+        Ok(Some(Self { asked, told, to_log, stop, thread }))
     }
 
     /// Has the status told in the log.
@@ -53,8 +57,8 @@ impl Serving {
 
     /// Ends it, clients or not.
     pub(super) fn end(self) -> Result<(), DaemonError> {
-        let Self { asked, to_log, stop, thread } = self;
-        drop((asked, to_log));
+        let Self { asked, told, to_log, stop, thread } = self;
+        drop((asked, told, to_log));
         let _ = stop.send(());
         thread.join().map_err(|_| DaemonError::WorkerGone)
     }

@@ -5,8 +5,10 @@ mod tests;
 
 use super::backup::Backups;
 use super::manager::Pulse;
+use super::testimony::Testimonies;
 use crate::collect::{CollectError, CollectOptions, Collector, PassSummary, TablePricing};
 use crate::domain::{Clock, SystemClock};
+use crate::http::Delivery;
 use crate::ledger::{Activity, LedgerError, Rebuilt};
 use crate::watch::{FollowOptions, FoundFile, Hint, WatchError, Watcher, log_at};
 use std::collections::HashSet;
@@ -55,6 +57,8 @@ pub(super) struct Worker {
     /// What readers of the ledger were told last.
     announced: Option<(Activity, bool)>,
     backups: Backups,
+    /// What was said of events.
+    testimonies: Testimonies,
     /// The ledger is to be looked through before the next pass over everything.
     is_doubted: bool,
     /// The last look at everything has left parts of long files to be read.
@@ -79,6 +83,7 @@ impl Worker {
             has_links: false,
             announced: Some((Activity::Starting, false)),
             backups: Backups::new(backup),
+            testimonies: Testimonies::default(),
             is_doubted: false,
             is_unsettled: false,
         }
@@ -147,6 +152,16 @@ impl Worker {
         self.backups.end();
         self.announce(Activity::Starting, self.watcher.is_refused());
         self.collector.rebuild(found, SystemClock.now())
+    }
+
+    /// Writes down what was told by OpenTelemetry, and says so to who has told it.
+    pub(super) fn witness(&mut self, told: Delivery) -> Result<(), CollectError> {
+        let Delivery { events, done } = told;
+        let taken = self.collector.take_events(&events);
+        // Who has gone meanwhile tells it again.
+        drop(done.send(taken.as_ref().map(|summary| summary.new).map_err(ToString::to_string)));
+        self.testimonies.tell(&taken?.news);
+        Ok(())
     }
 
     /// Leaves one small file behind.

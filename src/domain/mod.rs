@@ -38,6 +38,7 @@ pub use text::{beginning, group_digits, grouped, is_harmful, shown};
 pub use time::{Clock, Quarter, SystemClock, UnixMillis};
 pub use tokens::TokenCounts;
 pub use unlogged::{
-    AccountLine, CopiedHistory, Lineage, LoggedCall, LoggedReply, UnloggedUsage, Used, unlogged,
+    AccountLine, CallEvent, CopiedHistory, Lineage, LoggedCall, LoggedReply, Testimony, UnloggedUsage, Used,
+    WitnessedCall, unlogged,
 };
 pub use zone::iana_zone;

@@ -42,6 +42,12 @@ impl Usd {
         Decimal::try_from_i128_with_scale(self.0, SCALE).unwrap_or(Decimal::MAX).normalize()
     }
 
+    /// A number of dollars as JSON writes it; `None` for what is none.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let dollars = Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text)).ok()?;
+        Self::from_dollars(dollars)
+    }
+
     /// A number of dollars; digits beyond a picodollar (others add up floats) are rounded off. `None` for what no sum
     /// comes near.
     pub fn from_dollars(dollars: Decimal) -> Option<Self> {

@@ -167,6 +167,8 @@ pub struct ResponseLine {
     pub asked_at: Option<UnixMillis>,
     /// The line had no usable timestamp and `rank.at` is a stand-in.
     pub time_is_guessed: bool,
+    /// A hash of the request's id, where the line names one: what the client's events say is told by it.
+    pub request: Option<u64>,
     /// Version of the client that wrote it.
     pub version: Option<String>,
     /// Working folder named by the line.

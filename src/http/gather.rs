@@ -31,6 +31,7 @@ pub fn gather(folder: &Path, publishing: bool) -> Result<Metrics, LedgerError> {
         unreadable_logs: reader.unreadable_logs()?,
         logs: reader.log_figures()?,
         faults: reader.faults()?,
+        events: reader.events()?,
         ledger_bytes: Some(file_bytes(folder)),
         rebuilt: reader.rebuilt()?,
         damaged: quarantined(folder).len(),

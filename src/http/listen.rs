@@ -1,9 +1,10 @@
 //! The sockets that are listened on, and the question to another tallyd's.
 //!
-//! Owns: the TCP port and the Unix socket, their limits, and their end. A port that cannot be had is told once, with
+//! Owns: the TCP ports and the Unix socket, their limits, and their end. A port that cannot be had is told once, with
 //! what mends it, and tried again; counting goes on. A client that sends nothing is let go of after ten seconds; more
 //! than 64 at once wait. The Unix socket is its owner's alone, and removed at the end.
 
+use super::otel::{self, Delivery, Receiver};
 use super::routes::{Shared, private, public};
 use super::vitals::{Ask, Vitals};
 use super::{HttpOptions, Status, socket_path};
@@ -41,25 +42,73 @@ const LONGEST_ANSWER: u64 = 1 << 20;
 /// The longest path that a socket's address holds, on any system.
 const LONGEST_ADDRESS: usize = 100;
 
-/// Both doors, before they are opened.
+/// A port that is listened on, or is to be.
+#[derive(Debug)]
+pub(super) struct Door {
+    address: Option<SocketAddr>,
+    /// What is said where it is open.
+    answers: &'static str,
+    /// What says another address.
+    settings: &'static str,
+    /// The address that is listened on, or why not.
+    listening: Mutex<Result<Option<String>, String>>,
+}
+
+impl Door {
+    fn new(address: Option<SocketAddr>, answers: &'static str, settings: &'static str) -> Self {
+        Self { address, answers, settings, listening: Mutex::new(Ok(None)) }
+    }
+
+    /// The address that is listened on, and why none is.
+    pub(super) fn state(&self) -> (Option<String>, Option<String>) {
+        match self.listening.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            Ok(address) => (address, None),
+            Err(error) => (None, Some(error)),
+        }
+    }
+
+    fn note(&self, state: Result<Option<String>, String>) {
+        *self.listening.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}
+
+/// All doors, before they are opened.
 #[derive(Debug)]
 pub struct Server {
     shared: Arc<Shared>,
 }
 
+/// Where what a client wants to know or to tell goes.
+#[derive(Debug)]
+pub struct Ways {
+    /// Asks the loop how it is.
+    pub asks: UnboundedSender<Ask>,
+    /// Has what was told by OpenTelemetry written down.
+    pub deliveries: UnboundedSender<Delivery>,
+}
+
 impl Server {
-    /// A server that asks the loop by `asks`. `folder` is the state folder, `None` where counting is switched off;
+    /// A server that asks the loop by `ways`. `folder` is the state folder, `None` where counting is switched off;
     /// `requests` are what the publisher counts of its own.
     pub fn new(
         options: HttpOptions,
         folder: Option<PathBuf>,
         publishing: bool,
         requests: Arc<Counts>,
-        asks: UnboundedSender<Ask>,
+        ways: Ways,
     ) -> Self {
         let started = SystemClock.now();
-        let listening = Mutex::new(Ok(None));
-        Self { shared: Arc::new(Shared { asks, folder, publishing, requests, options, started, listening }) }
+        let Ways { asks, deliveries } = ways;
+        let answers = "answering /healthz, /readyz and /metrics";
+        let door = Door::new(options.listen, answers, "TALLYD_LISTEN or `listen` under [http]");
+        // Without a ledger there is nothing to write to.
+        let address = options.otel.filter(|_| folder.is_some());
+        let answers = "receiving OpenTelemetry on /v1/logs";
+        let otel = Door::new(address, answers, "TALLYD_OTEL_LISTEN or `listen` under [otel]");
+        let receiver = Receiver::default();
+        let shared =
+            Shared { asks, folder, publishing, requests, options, started, door, otel, receiver, deliveries };
+        Self { shared: Arc::new(shared) }
     }
 
     /// True where there is nothing to listen on.
@@ -69,11 +118,16 @@ impl Server {
 
     /// Answers until told to stop. What comes by `to_log` is told in the log as a line of status.
     pub async fn run(self, stop: oneshot::Receiver<()>, to_log: UnboundedReceiver<Vitals>) {
-        let clients = Arc::new(Semaphore::new(MOST_CLIENTS));
+        let (clients, tellers) = (Semaphore::new(MOST_CLIENTS), Semaphore::new(MOST_CLIENTS));
+        let (clients, tellers) = (Arc::new(clients), Arc::new(tellers));
         let socket = self.shared.folder.as_deref().map(socket_path);
+        let is_loopback = self.shared.options.listen.is_some_and(|address| address.ip().is_loopback());
+        let monitoring = public(Arc::clone(&self.shared), is_loopback);
+        let telling = otel::router(Arc::clone(&self.shared));
         tokio::select! {
             _ = stop => {}
-            () = tcp(&self.shared, &clients) => {}
+            () = tcp(&self.shared.door, &monitoring, &clients) => {}
+            () = tcp(&self.shared.otel, &telling, &tellers) => {}
             () = unix(&self.shared, &clients) => {}
             () = log(&self.shared, to_log) => {}
         }
@@ -117,24 +171,23 @@ fn tell(status: &Status) {
     }
 }
 
-/// Listens on the port, if one is configured.
-async fn tcp(shared: &Arc<Shared>, clients: &Arc<Semaphore>) {
-    let Some(address) = shared.options.listen else { return std::future::pending().await };
-    let listener = bound(shared, address).await;
-    let router = public(Arc::clone(shared), address.ip().is_loopback());
-    answer(&router, clients, async || listener.accept().await.map(|(stream, _)| stream)).await;
+/// Listens on a port, if one is configured.
+async fn tcp(door: &Door, router: &Router, clients: &Arc<Semaphore>) {
+    let Some(address) = door.address else { return std::future::pending().await };
+    let listener = bound(door, address).await;
+    answer(router, clients, async || listener.accept().await.map(|(stream, _)| stream)).await;
 }
 
 /// The port; waited for where something else has it.
-async fn bound(shared: &Shared, address: SocketAddr) -> TcpListener {
+async fn bound(door: &Door, address: SocketAddr) -> TcpListener {
+    let (answers, settings) = (door.answers, door.settings);
     let mut told = String::new();
     loop {
         let found = match TcpListener::bind(address).await {
             Ok(listener) => {
                 let address = listener.local_addr().unwrap_or(address);
-                tracing::info!(%address, "answering /healthz, /readyz and /metrics");
-                *shared.listening.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Ok(Some(address.to_string()));
+                tracing::info!(%address, "{answers}");
+                door.note(Ok(Some(address.to_string())));
                 return listener;
             }
             Err(error) => error.to_string(),
@@ -144,10 +197,9 @@ async fn bound(shared: &Shared, address: SocketAddr) -> TcpListener {
                 %address,
                 error = found,
                 "the address cannot be listened on; counting goes on, and it is tried every 30 s: \
-                 set another with TALLYD_LISTEN or `listen` under [http]"
+                 set another with {settings}"
             );
-            *shared.listening.lock().unwrap_or_else(PoisonError::into_inner) =
-                Err(format!("{address}: {found}"));
+            door.note(Err(format!("{address}: {found}")));
             told = found;
         }
         sleep(RETRY).await;

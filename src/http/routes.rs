@@ -5,6 +5,8 @@
 
 use super::HttpOptions;
 use super::gather::gather;
+use super::listen::Door;
+use super::otel::{Delivery, Receiver};
 use super::ready::{self, Check, Publishing};
 use super::status::{self, Known, Status};
 use super::vitals::{Ask, State as DaemonState, Vitals};
@@ -19,7 +21,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -27,7 +29,7 @@ use tokio::sync::oneshot;
 /// The loop answers at once, or it is stuck.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
-const TEXT: &str = "text/plain; charset=utf-8";
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 /// Prometheus text format 0.0.4, <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const JSON: &str = "application/json";
@@ -42,8 +44,13 @@ pub(super) struct Shared {
     pub(super) requests: Arc<Counts>,
     pub(super) options: HttpOptions,
     pub(super) started: UnixMillis,
-    /// The address that is listened on, or why not.
-    pub(super) listening: Mutex<Result<Option<String>, String>>,
+    /// The port for monitoring.
+    pub(super) door: Door,
+    /// The port for OpenTelemetry.
+    pub(super) otel: Door,
+    pub(super) receiver: Receiver,
+    /// What was received, on its way into the ledger.
+    pub(super) deliveries: UnboundedSender<Delivery>,
 }
 
 /// A moment of the daemon.
@@ -102,6 +109,9 @@ impl Shared {
             lag: vitals.lag,
             folders: vitals.folders,
             requests: self.requests.all(),
+            is_receiving: self.otel.state().0.is_some(),
+            received: self.receiver.requests.all(),
+            records: self.receiver.records.all(),
             warnings: told.warnings,
             errors: told.errors,
         };
@@ -115,11 +125,8 @@ impl Shared {
     }
 
     fn status(&self, moment: Moment) -> Status {
-        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (listening, listen_error) = match listening {
-            Ok(address) => (address, None),
-            Err(error) => (None, Some(error)),
-        };
+        let (listening, listen_error) = self.door.state();
+        let witness = self.otel.state();
         status::status(Known {
             vitals: &moment.vitals,
             metrics: &moment.metrics,
@@ -128,6 +135,7 @@ impl Shared {
             told: moment.told,
             listening,
             listen_error,
+            witness,
         })
     }
 }
@@ -187,7 +195,7 @@ fn gone() -> Response {
     answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "tallyd is ending, or its loop does not answer\n")
 }
 
-fn answer(status: StatusCode, kind: &'static str, text: impl Into<String>) -> Response {
+pub(super) fn answer(status: StatusCode, kind: &'static str, text: impl Into<String>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -198,7 +206,7 @@ fn answer(status: StatusCode, kind: &'static str, text: impl Into<String>) -> Re
 
 /// A page of somebody's site can have its name lead to this machine, and then read what answers here; the browser
 /// still says the name. Monitoring on this machine says an address or `localhost`.
-async fn refuse_foreign_hosts(request: Request, next: Next) -> Response {
+pub(super) async fn refuse_foreign_hosts(request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).map_or(Ok(""), HeaderValue::to_str);
     if host.is_ok_and(is_own) {
         next.run(request).await

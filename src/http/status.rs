@@ -6,6 +6,7 @@
 use super::ready::Check;
 use super::vitals::{State, Vitals};
 use crate::domain::UnixMillis;
+use crate::ledger::EventFigures;
 use crate::report::metrics::{Live, Metrics};
 use crate::telemetry::Told;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub struct Status {
     pub listening: Option<String>,
     /// Why the configured one does not.
     pub listen_error: Option<String>,
+    /// What Claude Code tells by OpenTelemetry.
+    pub otel: Witness,
     /// Warnings since the start.
     pub warnings: u64,
     /// Errors since the start.
@@ -112,6 +115,30 @@ pub struct Published {
     pub requests: BTreeMap<String, u64>,
 }
 
+/// What Claude Code tells of its calls by OpenTelemetry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Witness {
+    /// The address that receives it, where one does.
+    pub listening: Option<String>,
+    /// Why the configured one does not.
+    pub listen_error: Option<String>,
+    /// Calls that no log has.
+    pub witnessed: u64,
+    /// Calls that a log has, too.
+    pub confirmed: u64,
+    /// Calls that a log has without their final output.
+    pub completing: u64,
+    /// Calls that a log has with other counts.
+    pub disagreeing: u64,
+    /// Of all these, those that the client has another price for.
+    pub other_price: u64,
+    /// Requests since the start, by HTTP status.
+    pub requests: BTreeMap<String, u64>,
+    /// What was in them, by what it was.
+    pub records: BTreeMap<String, u64>,
+}
+
 /// A line of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -133,11 +160,12 @@ pub(super) struct Known<'a> {
     pub(super) told: Told,
     pub(super) listening: Option<String>,
     pub(super) listen_error: Option<String>,
+    pub(super) witness: (Option<String>, Option<String>),
 }
 
 /// The status.
 pub(super) fn status(known: Known<'_>) -> Status {
-    let Known { vitals, metrics, live, checks, told, listening, listen_error } = known;
+    let Known { vitals, metrics, live, checks, told, listening, listen_error, witness } = known;
     let failure = match &vitals.state {
         State::Failing(reason) => Some(reason.clone()),
         _ => None,
@@ -151,12 +179,33 @@ pub(super) fn status(known: Known<'_>) -> Status {
         ready: live.is_ready,
         checks: checks.iter().map(shown_check).collect(),
         counted: counted(vitals, metrics),
+        otel: otel(metrics, witness, &live),
         published: published(metrics, live.requests),
         listening,
         listen_error,
         warnings: told.warnings,
         errors: told.errors,
         recent: told.latest.into_iter().map(recent).collect(),
+    }
+}
+
+fn otel(
+    metrics: &Metrics,
+    (listening, listen_error): (Option<String>, Option<String>),
+    live: &Live,
+) -> Witness {
+    let EventFigures { witnessed, confirmed, completing, disagreeing, other_price } = metrics.events;
+    let (requests, records) = (live.received.clone(), live.records.clone());
+    Witness {
+        listening,
+        listen_error,
+        witnessed,
+        confirmed,
+        completing,
+        disagreeing,
+        other_price,
+        requests,
+        records,
     }
 }
 

@@ -7,7 +7,7 @@ use super::pending::{AllIds, Pending, PendingResponses};
 use super::row::Row;
 use super::seen::{FileUpdate, SeenLine, SeenResponse, SeenSession};
 use super::unlogged::Due;
-use super::{Ledger, LedgerError, Pricing, write};
+use super::{Ledger, LedgerError, Pricing, event, write};
 use crate::domain::{Cost, Picodollars, TokenCounts};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -112,7 +112,7 @@ fn ingest(
     pending.reserve(updates.iter().map(|update| update.seen.responses.len()).sum());
     let mut sightings = Vec::with_capacity(updates.iter().map(|update| update.seen.lines()).sum());
     let mut files = Vec::with_capacity(updates.len());
-    let (mut due, mut accounts) = (Due::default(), Vec::new());
+    let (mut due, mut accounts) = (Due::new(sql)?, Vec::new());
     for mut update in updates {
         due.copies(sql, &session_of(&update.path), &update.seen.copies)?;
         let of_file = std::mem::take(&mut update.accounts);
@@ -130,6 +130,11 @@ fn ingest(
     }
     let Written { cells, summary, mut due, .. } = written;
     write::aliases(sql, &aliases)?;
+    if event::kept_requests(sql)? {
+        let with_request = |(sighting, id): (&Sighting, &i64)| Some((sighting.line.request?, *id));
+        let requests = sightings.iter().zip(&ids).filter_map(with_request);
+        event::note_requests(sql, requests, &mut due.found)?;
+    }
     write::sightings(
         sql,
         sightings.iter().zip(ids).map(|(sighting, id)| (sighting.file, id, sighting.line)),
@@ -197,6 +202,7 @@ fn write_entry(
             write::absorb(sql, row.id, entries.get(by).map_or(row.id, |entry| entry.id))?;
             cells.replace(Some(row), None);
             due.sessions.insert(row.session);
+            due.found.add(entries.get(by).map_or(row.id, |entry| entry.id));
         }
         return Ok(());
     }
@@ -208,6 +214,7 @@ fn write_entry(
     for row in entry.stored.iter().chain([&row]) {
         due.reply(row.session, row.first_at);
     }
+    due.found.add(row.id);
     row.price(&entry.response, pricing);
     responses.write(&row, entry.stored.as_ref())?;
     cells.replace(entry.stored.as_ref(), Some(&row));

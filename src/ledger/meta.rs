@@ -40,6 +40,9 @@ pub(super) const REBUILT_LOST: &str = "rebuilt_lost";
 /// There may be usage that no log has and the server does: `1` until that was looked for there.
 pub(super) const RESTORE_WANTED: &str = "restore_wanted";
 
+/// Events were listened for: the requests of logged replies are kept since.
+pub(super) const WITNESSED: &str = "witnessed";
+
 /// A value; `None` where there is none.
 pub(super) fn text(sql: &Connection, key: &str) -> Result<Option<String>, LedgerError> {
     let value = sql

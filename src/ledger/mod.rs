@@ -12,6 +12,7 @@ mod audit;
 mod backup;
 mod cells;
 mod days;
+mod event;
 mod files;
 mod incomplete;
 mod ingest;
@@ -39,6 +40,7 @@ mod write;
 
 pub use backup::{Backup, BackupStop};
 pub use days::Span;
+pub use event::{EventFigures, EventNews, EventSummary};
 pub use files::{LogFigures, session_of};
 pub use incomplete::{IncompleteCount, IncompleteReply};
 pub use ingest::{Change, IngestSummary};

@@ -264,7 +264,7 @@ impl Outbox {
             "SELECT id FROM session WHERE id > ?2 AND {OWN} \
              AND (EXISTS (SELECT 1 FROM cell WHERE cell.session = session.id) \
              OR EXISTS (SELECT 1 FROM restored AS r WHERE r.session = session.id) \
-             OR EXISTS (SELECT 1 FROM {HAS_ANY} AND account.session = session.name)) ORDER BY id LIMIT ?3"
+             OR EXISTS (SELECT 1 FROM {HAS_ANY} WHERE whose = session.name)) ORDER BY id LIMIT ?3"
         ))?;
         let keys = statement
             .query_map(params![owner, after, sql_limit(limit)], |row| Ok(SessionKey(row.get(0)?)))?

@@ -20,6 +20,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/0006_message_ids.sql"),
     include_str!("schema/0007_unlogged.sql"),
     include_str!("schema/0008_incomplete.sql"),
+    include_str!("schema/0009_event.sql"),
 ];
 
 /// The first version that keeps the sums of whole days.

@@ -34,6 +34,8 @@ pub(super) struct SeenLine {
     pub(super) output: u64,
     /// What else it says: bits of the column.
     pub(super) flags: i64,
+    /// A hash of the request's id.
+    pub(super) request: Option<u64>,
 }
 
 /// A session that lines name.
@@ -102,9 +104,10 @@ impl Seen {
             self.see_copy(&line.attribution.session, line.rank.at);
         }
         let (at, output, flags) = (line.rank.at.0, line.rank.output, flags(&line));
+        let request = line.request;
         let key = std::mem::replace(&mut line.key, MessageKey::Global(String::new()));
         let response = self.see_response(key, Response::new(line));
-        self.lines.push(SeenLine { offset, response, at, output, flags });
+        self.lines.push(SeenLine { offset, response, at, output, flags, request });
     }
 
     /// How many lines.

@@ -175,6 +175,8 @@ pub(super) fn absorb(sql: &Connection, goes: i64, stays: i64) -> Result<(), Ledg
     incomplete::forget(sql, goes)?;
     sql.execute("UPDATE alias SET response = ?2 WHERE response = ?1", [goes, stays])?;
     sql.execute("UPDATE OR REPLACE sighting SET response = ?2 WHERE response = ?1", [goes, stays])?;
+    sql.execute("UPDATE OR REPLACE request SET response = ?2 WHERE response = ?1", [goes, stays])?;
+    sql.execute("UPDATE event SET response = ?2 WHERE response = ?1", [goes, stays])?;
     Ok(())
 }
 

@@ -4,7 +4,6 @@ use super::line::LineContext;
 use super::raw::Maybe;
 use super::records::{AccountModel, Record};
 use crate::domain::{ClientAccount, ClientModelAccount, ModelName, TokenCounts, UnixMillis, Usd};
-use rust_decimal::Decimal;
 
 /// Reads a `cost-state` record; `None` where it accounts for nothing.
 pub(super) fn read(record: &Record<'_>, context: LineContext<'_>) -> Option<ClientAccount> {
@@ -40,7 +39,5 @@ fn model_account(name: &str, usage: &AccountModel<'_>) -> ClientModelAccount {
 
 /// A JSON number of dollars; digits beyond a picodollar (the client adds up floats) are rounded off.
 fn money(text: Option<&str>) -> Usd {
-    let amount =
-        text.and_then(|text| Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text)).ok());
-    amount.and_then(Usd::from_dollars).unwrap_or(Usd(0))
+    text.and_then(Usd::from_text).unwrap_or(Usd(0))
 }

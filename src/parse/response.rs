@@ -54,6 +54,7 @@ pub(super) fn read(
         },
         attribution: attribution(record, session, at),
         model: ModelName(model.to_owned()),
+        request: envelope.request_id.get().map(|id| fnv1a(id.as_bytes())),
         is_final: is_final(message, raw, record.version.get()),
         is_aborted: record.aborted.0,
         asked_at: None,

@@ -3,12 +3,15 @@
 //! Owns: names and help texts of metrics; README.md lists them. Values in, text out. A session or a user is
 //! never a label: their number has no bound. Costs are written with every digit, not as binary fractions.
 
+mod otel;
 mod unlogged;
 
 pub use unlogged::{Unlogged, by_model as unlogged_by_model};
 
 use crate::domain::{Totals, UnixMillis, shown};
-use crate::ledger::{Activity, Backlog, Holder, LogFigures, PublishNote, RebuildNote, Restoration};
+use crate::ledger::{
+    Activity, Backlog, EventFigures, Holder, LogFigures, PublishNote, RebuildNote, Restoration,
+};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
@@ -30,6 +33,8 @@ pub struct Metrics {
     pub logs: LogFigures,
     /// Lines that were not as they should be, by what was wrong with them.
     pub faults: BTreeMap<String, u64>,
+    /// What Claude Code has told of its calls by OpenTelemetry.
+    pub events: EventFigures,
     /// The ledger's bytes on disk, where there is one.
     pub ledger_bytes: Option<u64>,
     /// When and how often the ledger was made anew.
@@ -63,6 +68,12 @@ pub struct Live {
     pub folders: usize,
     /// Requests to the server, by what came of them.
     pub requests: BTreeMap<String, u64>,
+    /// OpenTelemetry is received.
+    pub is_receiving: bool,
+    /// Requests with it, by HTTP status.
+    pub received: BTreeMap<String, u64>,
+    /// What was in them, by what it was.
+    pub records: BTreeMap<String, u64>,
     /// Warnings in its log.
     pub warnings: u64,
     /// Errors in its log.
@@ -91,6 +102,7 @@ pub fn text(metrics: &Metrics) -> String {
     usage::write(&mut page, metrics);
     unlogged::write(&mut page, &metrics.unlogged);
     logs(&mut page, metrics);
+    otel::events(&mut page, metrics.events);
     ledger(&mut page, metrics);
     publishing(&mut page, metrics);
     restoration(&mut page, metrics.restoration);
@@ -134,6 +146,7 @@ fn live(page: &mut Page, live: &Live) {
     for (code, requests) in &live.requests {
         page.line(name, &[("code", code)], &requests.to_string());
     }
+    otel::live(page, live);
 }
 
 fn logs(page: &mut Page, metrics: &Metrics) {
@@ -277,6 +290,9 @@ mod tests {
             lag: Duration::from_millis(2_500),
             folders: 16,
             requests: BTreeMap::from([("200".to_owned(), 17), ("timeout".to_owned(), 18)]),
+            is_receiving: true,
+            received: BTreeMap::from([("503".to_owned(), 21)]),
+            records: BTreeMap::from([("repeated".to_owned(), 22)]),
             warnings: 19,
             errors: 20,
         }
@@ -324,6 +340,13 @@ mod tests {
             unreadable_logs: 4,
             logs: LogFigures { files: 11, read_bytes: 12, unread_bytes: 13 },
             faults: BTreeMap::from([("torn".to_owned(), 14)]),
+            events: EventFigures {
+                witnessed: 23,
+                confirmed: 24,
+                completing: 25,
+                disagreeing: 26,
+                other_price: 27,
+            },
             ledger_bytes: Some(15),
             rebuilt: Some(RebuildNote {
                 at: UnixMillis(1_788_220_800_000),

@@ -15,9 +15,17 @@ pub struct Counts(Mutex<BTreeMap<String, u64>>);
 impl Counts {
     /// Counts one more.
     pub fn add(&self, label: &str) {
+        self.add_many(label, 1);
+    }
+
+    /// Counts so many more; where there are none the label is not begun.
+    pub fn add_many(&self, label: &str, more: u64) {
+        if more == 0 {
+            return;
+        }
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let label = if counts.contains_key(label) || counts.len() < MOST_LABELS { label } else { "other" };
-        *counts.entry(label.to_owned()).or_default() += 1;
+        *counts.entry(label.to_owned()).or_default() += more;
     }
 
     /// All of them, by label.

@@ -42,6 +42,8 @@ mod matrix;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod otel;
+#[cfg(test)]
 mod packaging;
 #[cfg(test)]
 mod privacy;

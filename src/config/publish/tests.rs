@@ -344,7 +344,7 @@ fn the_config_file_holds_no_keys() {
     "#);
     insta::assert_snapshot!(refused("[publish]\nsb_secret_CANARY = 1"), @"
     the config file HOME/.config/tallyd/tallyd.toml has an unknown key `************************`
-    help: remove it; the keys are claude_dirs, state_dir, ledger_backup, prices, timezone, start_of_week, enabled, report.estimate, log.level, log.format, follow.rescan_seconds, follow.poll_seconds, follow.force_polling, tail.max_line_bytes, http.listen, http.max_backlog_seconds, publish.enabled, publish.url, publish.user_id, publish.key_file, publish.publishable_key_file, publish.access_token_file, publish.interval_seconds, publish.timeout_seconds
+    help: remove it; the keys are claude_dirs, state_dir, ledger_backup, prices, timezone, start_of_week, enabled, report.estimate, log.level, log.format, follow.rescan_seconds, follow.poll_seconds, follow.force_polling, tail.max_line_bytes, http.listen, http.max_backlog_seconds, otel.listen, publish.enabled, publish.url, publish.user_id, publish.key_file, publish.publishable_key_file, publish.access_token_file, publish.interval_seconds, publish.timeout_seconds
     ");
     insta::assert_snapshot!(outcome(&Sandbox::new().file("[publish]\nkey_file = \"sb_secret_CANARY\"\nurl = \"https://abc.supabase.co\"")), @"
     `publish.key_file` in HOME/.config/tallyd/tallyd.toml is a key or token itself: expected the path of a file that holds it

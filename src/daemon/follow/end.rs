@@ -4,6 +4,7 @@
 
 use super::super::DaemonError;
 use super::super::orders::Answer;
+use super::vitals::heard;
 use super::{Loop, after};
 use crate::watch::Hint;
 use signal_hook::consts::SIGINT;
@@ -47,7 +48,11 @@ impl Loop {
 
     async fn wait_until_idle(&mut self, answers: &mut UnboundedReceiver<Answer>) -> Result<(), DaemonError> {
         while self.busy {
-            self.answered(answers.recv().await.ok_or(DaemonError::WorkerGone)?)?;
+            tokio::select! {
+                answer = answers.recv() => self.answered(answer.ok_or(DaemonError::WorkerGone)?)?,
+                // A client that ends with this container tells of its last calls now.
+                Some(heard) = heard(&mut self.serving) => self.heard(heard)?,
+            }
         }
         Ok(())
     }

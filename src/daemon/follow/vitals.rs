@@ -2,11 +2,13 @@
 //!
 //! Owns: nothing; reads the loop's state. Never fails.
 
+use super::super::DaemonError;
+use super::super::orders::Order;
 use super::super::serving::Serving;
 use super::super::worker::Outcome;
 use super::{Loop, after};
 use crate::domain::{Clock, SystemClock, UnixMillis};
-use crate::http::{Ask, State, Vitals};
+use crate::http::{Ask, Delivery, State, Vitals};
 use std::time::Duration;
 
 /// What the last pass has said of the folders.
@@ -17,15 +19,37 @@ pub(super) struct Seen {
     last_look: Option<UnixMillis>,
 }
 
-/// The next who asks; nobody ever does where nothing is listened on.
-pub(super) async fn asked(serving: &mut Option<Serving>) -> Option<Ask> {
+/// What comes by the listener.
+pub(super) enum Heard {
+    /// Somebody wants to know how the loop is.
+    Asked(Ask),
+    /// Claude Code has told of its calls.
+    Told(Delivery),
+}
+
+/// What comes next; nothing ever does where nothing is listened on.
+pub(super) async fn heard(serving: &mut Option<Serving>) -> Option<Heard> {
     match serving {
-        Some(serving) => serving.asked.recv().await,
+        Some(serving) => tokio::select! {
+            asked = serving.asked.recv() => asked.map(Heard::Asked),
+            told = serving.told.recv() => told.map(Heard::Told),
+        },
         None => std::future::pending().await,
     }
 }
 
 impl Loop {
+    /// Answers, or hands on.
+    pub(super) fn heard(&self, heard: Heard) -> Result<(), DaemonError> {
+        match heard {
+            Heard::Asked(asked) => drop(asked.send(self.vitals())),
+            Heard::Told(told) => {
+                self.orders.send(Order::Told(told)).map_err(|_| DaemonError::WorkerGone)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes note of what a piece of work has said of the folders.
     pub(super) fn note(&mut self, outcome: &Outcome) {
         self.seen.folders = outcome.folders;

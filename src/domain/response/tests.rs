@@ -36,6 +36,7 @@ fn line() -> impl Strategy<Value = ResponseLine> {
                 is_aborted: cut.0,
                 asked_at: cut.1,
                 time_is_guessed: guessed,
+                request: None,
                 version: version.map(str::to_owned),
                 cwd: None,
             }

@@ -3,6 +3,7 @@
 //! Owns: which account line continues which, which replies a line has in it, and what is left. It is among the
 //! nouns, as merging lines is, because it takes values and returns values, and because both the ledger, which
 //! keeps its result, and its audit, which looks the result through, have to come to the same.
+//! Calls that the client has told of otherwise, and no log has, are taken from it, too (`witnessed`).
 //! Refuses to clamp: what is logged beyond the account is told as a surplus beside what is missing, and neither
 //! hides the other. Never fails.
 //!
@@ -26,6 +27,9 @@ mod lines;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod witnessed;
+
+pub use witnessed::{CallEvent, Testimony, WitnessedCall};
 
 use super::{ClientAccount, Cost, ModelName, TokenCounts, UnixMillis, Usd};
 use counters::{Balance, Balances};
@@ -111,6 +115,8 @@ pub struct Lineage {
     pub replies: Vec<LoggedReply>,
     /// Which sessions of the lines have copies of what others paid for.
     pub copies: Vec<CopiedHistory>,
+    /// What their events have and no log has, in any order.
+    pub witnessed: Vec<WitnessedCall>,
 }
 
 /// What an account line says of a model beyond the lines before it and beyond the log.
@@ -159,21 +165,27 @@ fn of_session(lineage: &Lineage, session: &str, found: &mut Vec<UnloggedUsage>, 
     let stretches = lines::stretches(lineage, session);
     let inherited = lines::inherited(lineage, session, &stretches);
     let placed = interval::place(lineage, &stretches, &own, &inherited);
+    let mut balances: Vec<Balances> =
+        stretches.iter().zip(&placed).map(|(stretch, replies)| left(lineage, stretch, replies)).collect();
+    witnessed::take(lineage, session, &stretches, &mut balances);
     let mut before = None;
-    for (stretch, replies) in stretches.iter().zip(placed) {
-        let Some(line) = lineage.lines.get(stretch.line) else { continue };
-        let growth = counters::growth(lineage, stretch);
-        let earliest = line.after.unwrap_or(UnixMillis(i64::MIN)).0.saturating_sub(stretch.ran_ms_signed());
-        let balances = settle::settle(&growth, &replies, UnixMillis(earliest));
+    for ((stretch, replies), balances) in stretches.iter().zip(placed).zip(balances) {
         let at = stretch.at(lineage, &replies, before);
         before = Some(at);
         let from = found.len();
         found.extend(entries(stretch.line, at, balances));
         if stretch.baseline.is_none() && !inherited.is_empty() && stretch.is_first {
-            let duration_ms = line.account.duration_ms;
+            let duration_ms = lineage.lines.get(stretch.line).map_or(0, |line| line.account.duration_ms);
             orphans.push(Orphan { duration_ms, entries: from..found.len() });
         }
     }
+}
+
+/// What is left of a stretch's growth when the log has been taken from it.
+fn left(lineage: &Lineage, stretch: &lines::Stretch, replies: &[&LoggedReply]) -> Balances {
+    let after = lineage.lines.get(stretch.line).and_then(|line| line.after);
+    let earliest = after.unwrap_or(UnixMillis(i64::MIN)).0.saturating_sub(stretch.ran_ms_signed());
+    settle::settle(&counters::growth(lineage, stretch), replies, UnixMillis(earliest))
 }
 
 fn entries(line: usize, at: UnixMillis, balances: Balances) -> impl Iterator<Item = UnloggedUsage> {

@@ -1,7 +1,7 @@
 //! Growth less what was logged, where the log and the account do not agree at first sight.
 
-use super::LoggedReply;
 use super::counters::{Balance, Balances, levelled, sum};
+use super::{LoggedReply, WitnessedCall};
 use crate::domain::{ModelName, UnixMillis};
 
 /// What is left of the growth. Where more is logged than the account has grown by, the oldest replies are not in it: those
@@ -33,9 +33,24 @@ fn without_oldest(growth: &Balances, all: &Balances, replies: &[&LoggedReply]) -
             best = Some(settled);
         }
     }
-    let short: i128 = all.values().flat_map(|balance| balance.rest).map(|rest| (-rest).max(0)).sum();
+    let short = shortage(all);
     let total = |balances: &Balances| balances.values().flat_map(|balance| balance.rest).sum::<i128>();
     best.filter(|best| short.saturating_mul(2) >= total(best) - total(all))
+}
+
+/// What is left without a witnessed call; `None` where there is no room for all of it.
+pub(super) fn without(left: &Balances, witnessed: &WitnessedCall) -> Option<Balances> {
+    let mut rest = left.clone();
+    let balance = rest.entry(witnessed.call.model.clone()).or_default();
+    balance.take(&witnessed.call);
+    balance.incomplete = balance.incomplete.saturating_sub(u64::from(witnessed.completes));
+    let rest = settled(rest);
+    (shortage(&rest) <= shortage(left)).then_some(rest)
+}
+
+/// By how much more was logged than accounted for.
+fn shortage(balances: &Balances) -> i128 {
+    balances.values().flat_map(|balance| balance.rest).map(|rest| (-rest).max(0)).sum()
 }
 
 fn rest<'a>(growth: &Balances, replies: impl Iterator<Item = &'a LoggedReply>) -> Balances {

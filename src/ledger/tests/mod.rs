@@ -4,6 +4,7 @@ mod absorption;
 mod audit;
 mod backups;
 mod days;
+mod events;
 mod failure;
 mod folder;
 mod freezing;
@@ -228,6 +229,7 @@ fn line(id: &str, session: &str, at: i64, output: u64) -> ResponseLine {
         is_aborted: false,
         asked_at: None,
         time_is_guessed: false,
+        request: None,
         version: Some("2.1.330".to_owned()),
         cwd: Some("/project".to_owned()),
     }

@@ -62,6 +62,7 @@ pub(super) fn any_line(key: impl Strategy<Value = MessageKey>) -> impl Strategy<
                 is_aborted,
                 asked_at: None,
                 time_is_guessed,
+                request: None,
                 version: version.map(str::to_owned),
                 cwd: cwd.map(str::to_owned),
             }

@@ -7,6 +7,7 @@ use crate::domain::{
 };
 use crate::ledger::LedgerError;
 use crate::ledger::cells::join_cost;
+use crate::ledger::event;
 use crate::ledger::files::session_of;
 use crate::ledger::names::Names;
 use crate::ledger::row::{COLUMNS, Row, count, flag, read_tokens};
@@ -26,12 +27,13 @@ pub(super) fn lineage(
     let sessions: BTreeSet<String> = lines.iter().map(|line| line.account.session.clone()).collect();
     let copies = copies(sql, &sessions)?;
     let payers = copies.iter().map(|copies| copies.payer.clone());
-    let mut replies = Vec::new();
+    let (mut replies, mut witnessed) = (Vec::new(), Vec::new());
     for session in sessions.iter().cloned().chain(payers).collect::<BTreeSet<_>>() {
         replies_of(sql, names, &session, &mut replies)?;
+        event::witnessed(sql, names, &session, &mut witnessed)?;
     }
     let started_at = Some(UnixMillis(key.started_at)).filter(|at| at.0 != 0);
-    Ok((accounts, Lineage { started_at, lines, replies, copies }))
+    Ok((accounts, Lineage { started_at, lines, replies, copies, witnessed }))
 }
 
 fn lines(

@@ -16,7 +16,7 @@ pub(super) use read::{HAS_ANY, of_session};
 use super::names::Names;
 use super::row::{count, read_tokens, sql_count};
 use super::seen::SeenAccount;
-use super::{LedgerError, Pricing, meta, write};
+use super::{LedgerError, Pricing, event, meta, write};
 use crate::domain::{Cost, Lineage, ModelName, SessionKey, UnixMillis, Usage, Used, unlogged};
 use rusqlite::{Connection, Row as SqlRow, params};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -36,6 +36,10 @@ pub(super) struct Due {
     pub(super) sessions: FxHashSet<i64>,
     /// Sessions of responses that are new or others now, with the earliest time of these.
     replies: FxHashMap<i64, i64>,
+    /// These responses, of which there may be events.
+    pub(super) found: event::Found,
+    /// Sessions of which an event says something else than before beside the log.
+    witnessed: BTreeSet<String>,
     /// Sessions of accounts or copies that are new.
     names: BTreeSet<String>,
 }
@@ -68,6 +72,11 @@ impl Pricing for Unpriced {
 }
 
 impl Due {
+    /// Before a transaction takes in what was read.
+    pub(super) fn new(sql: &Connection) -> Result<Self, LedgerError> {
+        Ok(Self { found: event::Found::new(sql)?, ..Self::default() })
+    }
+
     /// Writes the accounts of a file, whose sightings have been written.
     pub(super) fn accounts(
         &mut self,
@@ -105,6 +114,11 @@ impl Due {
         Ok(())
     }
 
+    /// An event of this session is new.
+    pub(super) fn session(&mut self, name: &str) {
+        self.witnessed.insert(name.to_owned());
+    }
+
     /// Makes anew what has changed.
     pub(super) fn settle(
         mut self,
@@ -112,6 +126,9 @@ impl Due {
         names: &mut Names,
         pricing: &dyn Pricing,
     ) -> Result<(), LedgerError> {
+        self.witnessed.extend(self.found.settle(sql, names, pricing)?);
+        make_wait(sql, names, &self.witnessed)?;
+        self.names.append(&mut self.witnessed);
         if !sql.prepare_cached("SELECT 1 FROM account LIMIT 1")?.exists([])? {
             return Ok(());
         }
@@ -133,6 +150,19 @@ impl Due {
     }
 }
 
+/// What is published of these sessions is other than it was.
+pub(super) fn make_wait(
+    sql: &Connection,
+    names: &mut Names,
+    sessions: &BTreeSet<String>,
+) -> Result<(), LedgerError> {
+    let mut changed = BTreeSet::new();
+    for session in sessions {
+        changed.insert(names.session(sql, session)?);
+    }
+    write::raise_stamps(sql, &changed)
+}
+
 /// The lineages that have something of a session in them.
 fn lineages(sql: &Connection, session: &str) -> Result<Vec<LineageKey>, LedgerError> {
     let mut statement = sql.prepare_cached(
@@ -146,6 +176,7 @@ fn lineages(sql: &Connection, session: &str) -> Result<Vec<LineageKey>, LedgerEr
 
 /// Makes everything anew: at other prices it costs something else.
 pub(super) fn reprice(sql: &Connection, names: &mut Names, pricing: &dyn Pricing) -> Result<(), LedgerError> {
+    event::reprice(sql, names, pricing)?;
     keys(sql)?.iter().try_for_each(|key| remake(sql, names, key, pricing))
 }
 
@@ -163,6 +194,9 @@ pub(super) fn fill(sql: &Connection) -> Result<(), LedgerError> {
 
 /// What is wrong with the rows, in words; costs are by prices that this does not know.
 pub(super) fn defect(sql: &Connection) -> Result<Option<String>, LedgerError> {
+    if let Some(defect) = event::defect(sql)? {
+        return Ok(Some(defect));
+    }
     let mut rows = 0;
     for key in keys(sql)? {
         match rows_of(sql, &key)? {
@@ -209,7 +243,7 @@ fn rows_of(sql: &Connection, key: &LineageKey) -> Result<Result<usize, String>, 
 
 /// Makes all sessions wait that have something unlogged and are the owner's, and returns how many that are.
 pub(super) fn make_all_wait(sql: &Connection, owner: Option<i64>) -> Result<u64, LedgerError> {
-    let those = format!("SELECT account.session FROM {HAS_ANY}");
+    let those = format!("SELECT whose FROM {HAS_ANY}");
     sql.execute(
         &format!("INSERT OR IGNORE INTO session (name, folder) SELECT DISTINCT *, '' FROM ({those})"),
         [],

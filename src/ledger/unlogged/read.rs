@@ -2,7 +2,7 @@
 
 use super::{COLUMNS, read_entry};
 use crate::domain::{Cost, Picodollars, Totals, UnixMillis, Usd, Used};
-use crate::ledger::{LedgerError, LedgerReader, restored};
+use crate::ledger::{LedgerError, LedgerReader, event, restored};
 use rusqlite::Connection;
 
 /// What an account adds of a model to the one that it goes on from, less what is logged.
@@ -51,9 +51,11 @@ impl UnloggedRecord {
     }
 }
 
-/// Accounts with something unlogged: tables to select from, with a condition to add others to.
-pub(in crate::ledger) const HAS_ANY: &str = "unlogged JOIN account ON account.id = unlogged.account \
-     WHERE input + output + cache_write_5m + cache_write_1h + cache_read + web_searches > 0";
+/// Whose accounts or events have something that no log has: a table to select `whose` from.
+pub(in crate::ledger) const HAS_ANY: &str = "(SELECT account.session AS whose FROM unlogged \
+     JOIN account ON account.id = unlogged.account \
+     WHERE input + output + cache_write_5m + cache_write_1h + cache_read + web_searches > 0 \
+     UNION ALL SELECT session FROM event WHERE kind IN (0, 2))";
 
 /// The one source of unlogged usage, of all sessions or of one by its id in the logs. Of a session that counts by what
 /// the server has of it there is none: what its log here lacks is not what no log had.
@@ -81,7 +83,15 @@ fn records(sql: &Connection, session: Option<&str>) -> Result<Vec<UnloggedRecord
             logged_cost: entry.logged_cost.map(|cost| Usd(cost.into())),
         })
     })?;
-    Ok(records.collect::<Result<_, _>>()?)
+    let mut records = records.collect::<Result<Vec<_>, _>>()?;
+    let witnessed = event::records(sql, session)?;
+    if !witnessed.is_empty() {
+        records.extend(witnessed);
+        records.sort_by(|one, other| {
+            (one.at, &one.session, &one.model).cmp(&(other.at, &other.session, &other.model))
+        });
+    }
+    Ok(records)
 }
 
 /// What is unlogged of a session, in order of time.
@@ -101,7 +111,8 @@ impl LedgerReader {
         Ok(statement.exists([session])?)
     }
 
-    /// What the client's accounts say of each session and model, in order of time. Where nothing is missing from the log
+    /// What the client's accounts say of each session and model, and what its events have that neither a log nor an
+    /// account has, in order of time. Where nothing is missing from the log
     /// there is a record all the same, with the client's price beside ours.
     pub fn unlogged(&self) -> Result<Vec<UnloggedRecord>, LedgerError> {
         records(&self.connection, None)

@@ -11,7 +11,7 @@ mod properties;
 use super::*;
 use crate::domain::{
     Attribution, Chain, Geo, MessageKey, ModelName, Part, PartKind, Rank, ResponseLine, Speed, Tier,
-    TokenCounts, UnixMillis, Usage,
+    TokenCounts, UnixMillis, Usage, fnv1a,
 };
 use serde_json::{Value, json};
 
@@ -95,6 +95,7 @@ fn a_plain_record_says_all_of_this_and_no_more() {
         is_aborted: false,
         asked_at: None,
         time_is_guessed: false,
+        request: Some(fnv1a(b"req_011")),
         version: Some("2.1.330".to_owned()),
         cwd: Some("/home/dev/project".to_owned()),
     };

@@ -68,7 +68,7 @@ pub(super) fn copies(session: &str, payer: &str, until: i64) -> CopiedHistory {
 
 /// A lineage that began at 1000.
 pub(super) fn lineage(lines: Vec<AccountLine>, replies: Vec<LoggedReply>) -> Lineage {
-    Lineage { started_at: Some(UnixMillis(1000)), lines, replies, copies: Vec::new() }
+    Lineage { started_at: Some(UnixMillis(1000)), lines, replies, ..Lineage::default() }
 }
 
 /// What is unlogged, by line and model, where anything is; no surplus.

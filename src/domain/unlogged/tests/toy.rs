@@ -76,6 +76,8 @@ struct Process {
     models: Models,
     /// Never logged, as long as no account has it.
     hidden: Models,
+    /// What of it was told by events.
+    told: Models,
     replies: usize,
 }
 
@@ -88,6 +90,11 @@ struct Toy {
     replies: Vec<LoggedReply>,
     /// What accounts have and no log has.
     unlogged: Models,
+    /// Each call that is not logged is told as it ends, but for its searches.
+    tells: bool,
+    witnessed: Vec<WitnessedCall>,
+    /// What was told by a process that has written no account.
+    told_alone: Models,
 }
 
 fn name(session: usize) -> String {
@@ -149,6 +156,7 @@ impl Toy {
         for (model, counts) in std::mem::take(&mut self.process.hidden) {
             add(&mut self.unlogged, model, counts);
         }
+        self.process.told.clear();
         // What ends now may say so once more.
         self.process.began = self.clock;
     }
@@ -168,6 +176,9 @@ impl Toy {
                 let counts = [size, 2 * size, 0, 0, 5 * size, size % 2];
                 add(&mut self.process.hidden, model(haiku), counts);
                 add(&mut self.process.models, model(haiku), counts);
+                if self.tells {
+                    self.tell(model(haiku), counts);
+                }
             }
             Event::Cut { output } => {
                 self.log(OPUS, [10, 2, 400, 600, 20_000, 0], true, false);
@@ -188,6 +199,12 @@ impl Toy {
                 self.log(OPUS, [10, 2, 400, 600, 20_000, 0], true, false);
                 self.begin(self.process.session);
             }
+            Event::Kill | Event::Lose if !self.process.told.is_empty() => {
+                for (model, counts) in std::mem::take(&mut self.process.told) {
+                    add(&mut self.told_alone, model, counts);
+                }
+                self.happen(event);
+            }
             Event::Kill if self.sessions[self.process.session].has_own => self.begin(self.process.session),
             Event::Kill | Event::Lose => {
                 let session = &mut self.sessions[self.process.session];
@@ -199,6 +216,16 @@ impl Toy {
             Event::Branch => self.leave_for(false),
             Event::Hidden { .. } => {}
         }
+    }
+
+    fn tell(&mut self, model: &'static str, counts: Counts) {
+        let [tokens @ .., _] = counts;
+        let told = [tokens[0], tokens[1], tokens[2], tokens[3], tokens[4], 0];
+        let reply = reply(&name(self.process.session), self.clock, model, told);
+        let LoggedReply { at, session, calls, .. } = reply;
+        let call = calls.into_iter().next().unwrap();
+        self.witnessed.push(WitnessedCall { at, session, call, completes: false });
+        add(&mut self.process.told, model, told);
     }
 
     /// Ends the process in order, and begins another session with a copy of this one's messages.
@@ -220,7 +247,8 @@ impl Toy {
         let lineages = self.lineages.into_iter().map(|(started_at, mut lineage)| {
             let turn = order % lineage.lines.len().max(1);
             lineage.lines.rotate_left(turn);
-            Lineage { started_at: Some(UnixMillis(started_at)), replies: replies.clone(), ..lineage }
+            let (replies, witnessed) = (replies.clone(), self.witnessed.clone());
+            Lineage { started_at: Some(UnixMillis(started_at)), replies, witnessed, ..lineage }
         });
         (lineages.collect(), self.unlogged)
     }
@@ -234,20 +262,42 @@ proptest! {
         events in prop::collection::vec(event(), 0..40),
         order in 0_usize..1000,
     ) {
-        let mut toy = Toy::new();
-        for event in events {
-            toy.happen(event);
-        }
-        let (lineages, expected) = toy.lineages(order);
-        let mut found = Models::new();
-        for entry in lineages.iter().flat_map(unlogged) {
-            prop_assert!(entry.surplus.is_zero(), "{:?}", entry);
-            let [input, output, five, hour, read] = entry.used.tokens.as_array();
-            let counts = [input, output, five, hour, read, entry.used.web_searches];
-            add(&mut found, if entry.model.0 == OPUS { OPUS } else { HAIKU }, counts);
-        }
-        found.retain(|_, counts| *counts != [0; 6]);
-        let expected: Models = expected.into_iter().filter(|(_, counts)| *counts != [0; 6]).collect();
-        prop_assert_eq!(found, expected);
+        check(&events, order, false)?;
     }
+
+    /// The calls that are told are in the sum once: as such, or in what an account has left.
+    #[test]
+    fn what_is_told_and_what_accounts_have_left_are_the_same_bill(
+        events in prop::collection::vec(event(), 0..40),
+        order in 0_usize..1000,
+    ) {
+        check(&events, order, true)?;
+    }
+}
+
+fn check(events: &[Event], order: usize, tells: bool) -> Result<(), TestCaseError> {
+    let mut toy = Toy { tells, ..Toy::new() };
+    events.iter().for_each(|event| toy.happen(*event));
+    // What is told last is in the last account.
+    toy.account();
+    let mut found = Models::new();
+    for WitnessedCall { call, .. } in &toy.witnessed {
+        add(&mut found, if call.model.0 == OPUS { OPUS } else { HAIKU }, counts(call.used));
+    }
+    let told_alone = std::mem::take(&mut toy.told_alone);
+    let (lineages, mut expected) = toy.lineages(order);
+    told_alone.into_iter().for_each(|(model, counts)| add(&mut expected, model, counts));
+    for entry in lineages.iter().flat_map(unlogged) {
+        prop_assert!(entry.surplus.is_zero(), "{:?}", entry);
+        add(&mut found, if entry.model.0 == OPUS { OPUS } else { HAIKU }, counts(entry.used));
+    }
+    found.retain(|_, counts| *counts != [0; 6]);
+    let expected: Models = expected.into_iter().filter(|(_, counts)| *counts != [0; 6]).collect();
+    prop_assert_eq!(found, expected);
+    Ok(())
+}
+
+fn counts(used: Used) -> Counts {
+    let [input, output, five, hour, read] = used.tokens.as_array();
+    [input, output, five, hour, read, used.web_searches]
 }
