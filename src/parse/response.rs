@@ -56,7 +56,6 @@ pub(super) fn read(
         model: ModelName(model.to_owned()),
         is_final: is_final(message, raw, record.version.get()),
         is_aborted: record.aborted.0,
-        asked_at: None,
         usage,
         time_is_guessed: stamp.is_none(),
         version: record.version.owned(),
