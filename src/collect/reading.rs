@@ -94,14 +94,14 @@ pub(super) fn read_file(
     let mut end = End::File;
     let cursor = log.read(
         lines,
-        &mut |offset, line| piece.borrow_mut().take(&log, offset, line, context),
+        &mut |offset, line| piece.borrow_mut().take(offset, line, context),
         &mut |log, position| {
             let mut piece = piece.borrow_mut();
             let is_share = position.offset().saturating_sub(log.offset()) >= limits.share;
             if limits.stop.load(Ordering::Relaxed) {
                 end = End::Stopped;
             } else if is_share || piece.is_full(position.offset()) {
-                if deliver(piece.finish(log.cursor(position))).is_break() {
+                if deliver(piece.finish(log, log.cursor(position))).is_break() {
                     end = End::Stopped;
                 } else if is_share {
                     end = End::Share;
@@ -111,7 +111,7 @@ pub(super) fn read_file(
         },
     )?;
     if end == End::File {
-        let _ = deliver(piece.into_inner().finish_last(cursor));
+        let _ = deliver(piece.into_inner().finish_last(&log, cursor));
     }
     Ok(end)
 }
@@ -156,7 +156,7 @@ impl PieceBuilder {
     }
 
     /// Hands over what was gathered and begins anew.
-    fn finish(&mut self, cursor: Cursor) -> Piece {
+    fn finish(&mut self, log: &LogFile, cursor: Cursor) -> Piece {
         let next = FileUpdate {
             path: self.update.path.clone(),
             folder: self.update.folder.clone(),
@@ -164,6 +164,7 @@ impl PieceBuilder {
         };
         let mut update = std::mem::replace(&mut self.update, next);
         update.cursor = cursor;
+        update.seen.ask_before(|offset| time_before(log, offset));
         let bytes = cursor.offset.saturating_sub(self.bytes_from);
         self.bytes_from = cursor.offset;
         let (reports, losses) = (std::mem::take(&mut self.reports), std::mem::take(&mut self.losses));
@@ -171,23 +172,18 @@ impl PieceBuilder {
     }
 
     /// Hands over the rest, and says how much was not listed.
-    fn finish_last(mut self, cursor: Cursor) -> Piece {
+    fn finish_last(mut self, log: &LogFile, cursor: Cursor) -> Piece {
         let lines = self.faults.saturating_sub(LISTED_FAULTS);
         if lines > 0 {
             self.reports.push(FileReport::More { path: self.update.path.clone(), lines });
         }
-        self.finish(cursor)
+        self.finish(log, cursor)
     }
 
-    fn take(&mut self, log: &LogFile, offset: u64, line: Line<'_>, context: LineContext<'_>) {
+    fn take(&mut self, offset: u64, line: Line<'_>, context: LineContext<'_>) {
         let update = &mut self.update;
         let mut sink = |statement| match statement {
-            Statement::Response(mut line) => {
-                if !line.is_final {
-                    line.asked_at = time_before(log, offset);
-                }
-                update.seen.add(offset, *line);
-            }
+            Statement::Response(line) => update.seen.add(offset, *line),
             Statement::Account(account) => {
                 let seen_at = context.fallback_time;
                 update.accounts.push(SeenAccount { offset, account: *account, seen_at });

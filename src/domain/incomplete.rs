@@ -86,10 +86,10 @@ pub struct ReplySpan {
 }
 
 impl ReplySpan {
-    /// What one line tells. A line before it that is later says nothing, and neither does a line without a time.
+    /// What one line tells by itself; one without a time of its own tells nothing.
     pub(super) fn of(line: &ResponseLine) -> Self {
-        let at = Some(line.rank.at).filter(|_| !line.is_final && !line.time_is_guessed);
-        Self { asked_at: line.asked_at.filter(|asked| Some(*asked) <= at), last_at: at }
+        let last_at = Some(line.rank.at).filter(|_| !line.is_final && !line.time_is_guessed);
+        Self { asked_at: None, last_at }
     }
 
     /// What two sets of lines tell of the same reply.
@@ -107,6 +107,13 @@ impl ReplySpan {
 }
 
 impl Response {
+    /// Takes in that the line before one of its lines, which is of `at`, is of `before`. One that is later says nothing.
+    pub fn see_asked(&mut self, before: UnixMillis, at: UnixMillis) {
+        if !self.is_final && before <= at {
+            self.span = self.span.merged(ReplySpan { asked_at: Some(before), last_at: None });
+        }
+    }
+
     /// Why its final output count is not known; `None` where it is.
     pub fn incompleteness(&self) -> Option<Incompleteness> {
         let why = || Incompleteness::of(self.version.as_deref(), self.is_aborted, self.rank.stopped);

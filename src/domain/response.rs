@@ -163,8 +163,6 @@ pub struct ResponseLine {
     pub is_final: bool,
     /// The line says that the user stopped the reply.
     pub is_aborted: bool,
-    /// Time of the line before it in its log; looked for only where the line is not final.
-    pub asked_at: Option<UnixMillis>,
     /// The line had no usable timestamp and `rank.at` is a stand-in.
     pub time_is_guessed: bool,
     /// A hash of the request's id, where the line names one: what the client's events say is told by it.

@@ -110,6 +110,19 @@ impl Seen {
         self.lines.push(SeenLine { offset, response, at, output, flags, request });
     }
 
+    /// Asks for the time of the line before each line of a reply without a final count, by its offset. Behind the
+    /// last line, so that a reply whose end is among these lines costs nothing.
+    pub fn ask_before(&mut self, mut time_before: impl FnMut(u64) -> Option<UnixMillis>) {
+        for line in self.lines.iter().filter(|line| line.flags & (flag::FINAL | flag::TIME_GUESSED) == 0) {
+            let Some(SeenResponse { response, .. }) = self.responses.get_mut(line.response) else { continue };
+            if !response.is_final
+                && let Some(before) = time_before(line.offset)
+            {
+                response.see_asked(before, UnixMillis(line.at));
+            }
+        }
+    }
+
     /// How many lines.
     pub fn lines(&self) -> usize {
         self.lines.len()

@@ -57,7 +57,6 @@ pub(super) fn read(
         request: envelope.request_id.get().map(|id| fnv1a(id.as_bytes())),
         is_final: is_final(message, raw, record.version.get()),
         is_aborted: record.aborted.0,
-        asked_at: None,
         usage,
         time_is_guessed: stamp.is_none(),
         version: record.version.owned(),

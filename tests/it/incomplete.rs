@@ -206,3 +206,30 @@ fn settings_and_environment_ask_for_estimates() {
     let asked = table(Some("1"));
     assert!(asked.contains("│ Estimated") && asked.contains("1 of these replies has no estimate"), "{asked}");
 }
+
+/// The older session logged a reply, the newer one nothing but its account.
+#[test]
+fn a_session_that_only_its_account_knows_is_among_the_latest() {
+    let sandbox = Sandbox::new();
+    sandbox.log("s.jsonl", (lines().join("\n") + "\n").as_bytes());
+    let account = r#"{"type":"cost-state","sessionId":"only","totalCostUSD":0.02,"totalDuration":617,"startTime":1790000000000,"modelUsage":{"claude-opus-5-5":{"inputTokens":10,"outputTokens":1000,"costUSD":0.02004}}}"#;
+    sandbox.log("only.jsonl", format!("{account}\n").as_bytes());
+    sandbox.scan();
+    let sessions = |last: &str| {
+        let report: Value =
+            serde_json::from_str(&sandbox.report(&["session", "--json", "--last", last])).expect("JSON");
+        let rows = report["sessions"].as_array().expect("rows").clone();
+        rows.iter().map(|row| row["sessionId"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(sessions("5"), ["s", "only"]);
+    assert_eq!(sessions("1"), ["only"]);
+    let explained =
+        sandbox.output(&["explain", "only", "--no-scan", "--state-dir", &sandbox.state().to_string_lossy()]);
+    let text = String::from_utf8_lossy(&explained.stdout).into_owned();
+    assert!(
+        text.starts_with(
+            "session only: $0.02004\n  logged   0 responses, $0\n  unlogged 1,010 tokens, $0.02004"
+        ),
+        "{text}"
+    );
+}

@@ -23,9 +23,16 @@ fn line() -> impl Strategy<Value = ResponseLine> {
     let rank = (any::<bool>(), any::<bool>(), (0_i64..3).prop_map(UnixMillis));
     let paid = (any::<bool>(), select(vec!["one", "two", "three"]));
     let written_by = (select(vec!["opus", "haiku"]), select(vec![None, Some("2.1.330")]));
-    let cut = (any::<bool>(), prop::option::of((-1_i64..4).prop_map(UnixMillis)));
-    (usage, rank, paid, written_by, any::<bool>(), any::<bool>(), cut).prop_map(
-        |(usage, (main_chain, stopped, at), (copied, session), (model, version), is_final, guessed, cut)| {
+    (usage, rank, paid, written_by, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(
+            usage,
+            (main_chain, stopped, at),
+            (copied, session),
+            (model, version),
+            is_final,
+            guessed,
+            is_aborted,
+        )| {
             ResponseLine {
                 key: MessageKey::Global("msg_01".to_owned()),
                 rank: Rank { output: usage.tokens.output, main_chain, stopped, at },
@@ -33,8 +40,7 @@ fn line() -> impl Strategy<Value = ResponseLine> {
                 model: ModelName(model.to_owned()),
                 usage,
                 is_final,
-                is_aborted: cut.0,
-                asked_at: cut.1,
+                is_aborted,
                 time_is_guessed: guessed,
                 request: None,
                 version: version.map(str::to_owned),
@@ -42,6 +48,18 @@ fn line() -> impl Strategy<Value = ResponseLine> {
             }
         },
     )
+}
+
+/// A line, and the time of the one before it.
+fn response() -> impl Strategy<Value = Response> {
+    (line(), prop::option::of((-1_i64..4).prop_map(UnixMillis))).prop_map(|(line, before)| {
+        let (at, guessed) = (line.rank.at, line.time_is_guessed);
+        let mut response = Response::new(line);
+        if let Some(before) = before.filter(|_| !guessed) {
+            response.see_asked(before, at);
+        }
+        response
+    })
 }
 
 fn merged(one: &Response, other: &Response) -> Response {
@@ -54,8 +72,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn merging_is_commutative_associative_and_idempotent(a in line(), b in line(), c in line()) {
-        let [a, b, c] = [a, b, c].map(Response::new);
+    fn merging_is_commutative_associative_and_idempotent(a in response(), b in response(), c in response()) {
         prop_assert_eq!(merged(&a, &b), merged(&b, &a));
         prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
         prop_assert_eq!(merged(&a, &a), a.clone());
@@ -78,10 +95,7 @@ proptest! {
         prop_assert_eq!(all.is_aborted, lines.iter().any(|line| line.is_aborted));
         prop_assert_eq!(all.incompleteness().is_none(), all.is_final);
         let told = |line: &&ResponseLine| !all.is_final && !line.time_is_guessed;
-        let last = lines.iter().filter(told).map(|line| line.rank.at).max();
-        let asked = |line: &ResponseLine| line.asked_at.filter(|asked| *asked <= line.rank.at);
-        let asked = lines.iter().filter(told).filter_map(asked).min();
-        prop_assert_eq!((all.span.asked_at, all.span.last_at), (asked, last));
+        prop_assert_eq!(all.span.last_at, lines.iter().filter(told).map(|line| line.rank.at).max());
         prop_assert_eq!(all.time_is_guessed, lines.iter().all(|line| line.time_is_guessed));
         let timed: Vec<_> =
             lines.iter().filter(|line| line.time_is_guessed == all.time_is_guessed).collect();
@@ -120,4 +134,31 @@ fn quarters_before_1970_are_quarters_too() {
         [quarter(-1), quarter(0), quarter(899_999), quarter(900_000)].map(|q: Quarter| q.0),
         [-1, 0, 0, 1]
     );
+}
+
+#[test]
+fn a_reply_was_asked_for_at_the_earliest_line_before_one_of_its_lines() {
+    let at = UnixMillis;
+    let seen = |is_final, before: &[(i64, i64)]| {
+        let line = ResponseLine {
+            key: MessageKey::Global("msg_01".to_owned()),
+            rank: Rank { output: 1, main_chain: true, stopped: false, at: at(9) },
+            attribution: Attribution { copied: false, at: at(9), session: "s".to_owned() },
+            model: ModelName("opus".to_owned()),
+            usage: Usage::default(),
+            is_final,
+            is_aborted: false,
+            time_is_guessed: false,
+            version: None,
+            cwd: None,
+        };
+        let mut response = Response::new(line);
+        for (before, line) in before {
+            response.see_asked(at(*before), at(*line));
+        }
+        (response.span.asked_at, response.span.last_at)
+    };
+    assert_eq!(seen(false, &[(5, 9), (3, 7), (4, 8)]), (Some(at(3)), Some(at(9))));
+    assert_eq!(seen(false, &[(8, 7)]), (None, Some(at(9))), "the line before is later");
+    assert_eq!(seen(true, &[(5, 9)]), (None, None), "the count is known");
 }

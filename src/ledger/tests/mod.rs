@@ -227,7 +227,6 @@ fn line(id: &str, session: &str, at: i64, output: u64) -> ResponseLine {
         usage: Usage { tokens, ..Usage::default() },
         is_final: true,
         is_aborted: false,
-        asked_at: None,
         time_is_guessed: false,
         request: None,
         version: Some("2.1.330".to_owned()),

@@ -60,7 +60,6 @@ pub(super) fn any_line(key: impl Strategy<Value = MessageKey>) -> impl Strategy<
                 usage,
                 is_final,
                 is_aborted,
-                asked_at: None,
                 time_is_guessed,
                 request: None,
                 version: version.map(str::to_owned),

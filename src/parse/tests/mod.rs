@@ -93,7 +93,6 @@ fn a_plain_record_says_all_of_this_and_no_more() {
         usage: Usage { tokens: tokens(3, 50, 20, 50, 1_000), ..Usage::default() },
         is_final: true,
         is_aborted: false,
-        asked_at: None,
         time_is_guessed: false,
         request: Some(fnv1a(b"req_011")),
         version: Some("2.1.330".to_owned()),
