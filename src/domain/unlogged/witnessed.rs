@@ -99,7 +99,7 @@ const MOST_STARTS: usize = 256;
 /// process that was killed, behind it those of the next.
 pub(super) fn take(lineage: &Lineage, session: &str, stretches: &[Stretch], balances: &mut [Balances]) {
     let own = lineage.witnessed.iter().filter(|call| call.session == session);
-    let own = own.map(|call| (call, places(stretches, call.at)));
+    let own = own.map(|call| (call, places(lineage, stretches, call.at)));
     let mut calls: Vec<(&WitnessedCall, Range<usize>)> =
         own.chain(inherited(lineage, session, stretches).map(|call| (call, 0..1))).collect();
     calls.sort_by_key(|(call, _)| *call);
@@ -122,17 +122,18 @@ struct Run {
     rest: Balances,
 }
 
-/// The run with the most tokens; of several the earliest.
+/// The run with the most tokens; of several one that takes no model's calls from another's room, and the earliest.
 fn longest(left: &Balances, candidates: &[&WitnessedCall]) -> Option<Run> {
     let size = |call: &&WitnessedCall| call.call.used.tokens.total();
     let mut best: Option<Run> = None;
     for start in 0..candidates.len().min(MOST_STARTS) {
         let most: u64 = candidates.iter().skip(start).map(size).fold(0, u64::saturating_add);
-        if best.as_ref().is_some_and(|best| best.tokens >= most) {
+        if best.as_ref().is_some_and(|best| best.tokens > most) {
             break;
         }
         let run = run(left, candidates, start);
-        if best.as_ref().is_none_or(|best| best.tokens < run.tokens) {
+        let rank = |run: &Run| (run.tokens, run.rest.len());
+        if best.as_ref().is_none_or(|best| rank(best) < rank(&run)) {
             best = Some(run);
         }
     }
@@ -157,8 +158,12 @@ fn run(left: &Balances, candidates: &[&WitnessedCall], start: usize) -> Run {
 }
 
 /// The accounts that may have a call in them: the one written after the next logged reply, and all that were written
-/// since the reply before.
-fn places(stretches: &[Stretch], at: UnixMillis) -> Range<usize> {
+/// since the reply before. None has one that was over before it began.
+fn places(lineage: &Lineage, stretches: &[Stretch], at: UnixMillis) -> Range<usize> {
+    let is_from_nothing = stretches.first().is_some_and(|first| first.is_first && first.baseline.is_none());
+    if is_from_nothing && lineage.started_at.is_some_and(|began| at < began) {
+        return 0..0;
+    }
     let next = stretches.partition_point(|stretch| stretch.after.is_none_or(|after| after < at));
     let before =
         next.checked_sub(1).and_then(|before| stretches.get(before)).and_then(|stretch| stretch.after);

@@ -277,7 +277,9 @@ proptest! {
 
 fn check(events: &[Event], order: usize, tells: bool) -> Result<(), TestCaseError> {
     let mut toy = Toy { tells, ..Toy::new() };
-    events.iter().for_each(|event| toy.happen(*event));
+    for event in events {
+        toy.happen(*event);
+    }
     // What is told last is in the last account.
     toy.account();
     let mut found = Models::new();
@@ -286,7 +288,9 @@ fn check(events: &[Event], order: usize, tells: bool) -> Result<(), TestCaseErro
     }
     let told_alone = std::mem::take(&mut toy.told_alone);
     let (lineages, mut expected) = toy.lineages(order);
-    told_alone.into_iter().for_each(|(model, counts)| add(&mut expected, model, counts));
+    for (model, counts) in told_alone {
+        add(&mut expected, model, counts);
+    }
     for entry in lineages.iter().flat_map(unlogged) {
         prop_assert!(entry.surplus.is_zero(), "{:?}", entry);
         add(&mut found, if entry.model.0 == OPUS { OPUS } else { HAIKU }, counts(entry.used));
@@ -300,4 +304,16 @@ fn check(events: &[Event], order: usize, tells: bool) -> Result<(), TestCaseErro
 fn counts(used: Used) -> Counts {
     let [input, output, five, hour, read] = used.tokens.as_array();
     [input, output, five, hour, read, used.web_searches]
+}
+
+/// What a killed process has told is in no account, and takes the room of no call that is, of another model either.
+#[test]
+fn what_a_killed_process_has_told_takes_no_room_of_the_next() {
+    let reply = Event::Reply { haiku: false, side: false, size: 1 };
+    let hidden = |haiku| Event::Hidden { haiku, size: 1 };
+    let killed =
+        [reply, hidden(true), Event::Kill, reply, hidden(true), hidden(false), Event::Cut { output: 0 }];
+    check(&killed, 0, true).unwrap();
+    let resumed = [&[reply, Event::Exit { twice: false, next: 0 }][..], &killed].concat();
+    check(&resumed, 0, true).unwrap();
 }
