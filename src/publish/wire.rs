@@ -92,6 +92,7 @@ impl Counters {
 /// What is unlogged, under the names that calls and tables share. Not in the tables of contract 2.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_field_names, reason = "they are the contract's names")]
 struct UnloggedCounters {
     unlogged_input_tokens: u64,
     unlogged_output_tokens: u64,

@@ -51,7 +51,9 @@ fn unlogged(random: &mut Random) -> BTreeMap<(String, String), Usage> {
         for _ in 0..random.range(1, 3) {
             let all = usage(random);
             let mut told = Usage { cost: all.cost, ..Usage::default() };
-            UNLOGGED.iter().for_each(|index| told.counters[*index] = all.counters[*index]);
+            for index in UNLOGGED {
+                told.counters[index] = all.counters[index];
+            }
             let key = (day(random.range(1, 8)), (*random.pick(&MODELS)).to_owned());
             if told != Usage::default() {
                 unlogged.insert(key, told);
