@@ -57,7 +57,7 @@ fn a_following_tallyd_is_alive_ready_and_has_the_ledgers_figures() {
     let (sandbox, tree) = (Sandbox::new(), Tree::generate(61, 3));
     tree.write(&sandbox.projects());
     let (mut daemon, address) = listening(&sandbox, &[]);
-    daemon.wait_for("following");
+    daemon.has_said("following");
     assert_eq!(get(&address, "/healthz").0, 200);
     let (code, text) = get(&address, "/readyz");
     assert_eq!(code, 200, "{text}");
@@ -111,7 +111,7 @@ fn silent_clients_hold_up_nobody() {
     let sandbox = Sandbox::new();
     sandbox.write_log("-p/a.jsonl", &reply("A"));
     let (mut daemon, address) = listening(&sandbox, &[]);
-    daemon.wait_for("following");
+    daemon.has_said("following");
     let mut silent: Vec<_> = (0..20).map(|_| TcpStream::connect(&address).expect("it listens")).collect();
     for stream in &mut silent {
         stream.write_all(b"GET /met").expect("it takes bytes");
@@ -234,7 +234,7 @@ fn check_says_where_it_is_answered() {
     };
     assert!(check("9464").contains("127.0.0.1:9464 is configured; no tallyd is running"));
     let (mut daemon, address) = listening(&sandbox, &[]);
-    daemon.wait_for("following");
+    daemon.has_said("following");
     let told = check("127.0.0.1:0");
     assert!(told.contains(&format!("{address} answers /healthz")), "{told}");
     daemon.stop();

@@ -86,9 +86,7 @@ fn receiving(command: &mut Command) -> (Daemon, String) {
     let line = daemon.wait_for("receiving opentelemetry");
     let address = line.rsplit_once("address=").expect("it says the address").1.trim().to_owned();
     // The one may come before the other.
-    if !daemon.told.iter().any(|line| line.ends_with(" following")) {
-        daemon.wait_for("following");
-    }
+    daemon.has_said("following");
     (daemon, address)
 }
 

@@ -316,6 +316,13 @@ impl Daemon {
         panic!("never said {what:?}; said:\n{}", self.told.join("\n"));
     }
 
+    /// The same where it may have been said already.
+    pub(crate) fn has_said(&mut self, what: &str) {
+        if !self.told.iter().any(|line| line.to_lowercase().contains(what)) {
+            self.wait_for(what);
+        }
+    }
+
     /// Looks again and again until it is so; else shows what the daemon said.
     pub(crate) fn eventually(&mut self, what: &str, is_so: impl FnMut() -> bool) {
         if !within_deadline(is_so) {

@@ -147,6 +147,7 @@ fn a_reply_was_asked_for_at_the_earliest_line_before_one_of_its_lines() {
             model: ModelName("opus".to_owned()),
             usage: Usage::default(),
             is_final,
+            request: None,
             is_aborted: false,
             time_is_guessed: false,
             version: None,

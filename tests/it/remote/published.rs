@@ -85,7 +85,7 @@ fn a_daemon_tells_what_came_of_its_requests_and_that_it_is_refused() {
     let refused = Response::new(502, "text/plain", "bad gateway");
     scene.gateway.plan(in_turn([Fault::Instead(refused)]));
     let (mut daemon, address) = answering(&mut publisher(&scene.sandbox, "run", &url, &scene.user));
-    daemon.wait_for("following");
+    daemon.has_said("following");
     eventually("all is published", || {
         server_account(&scene.database, &scene.user) == scene.tree.truth().account()
     });
@@ -103,7 +103,7 @@ fn a_daemon_tells_what_came_of_its_requests_and_that_it_is_refused() {
     let other = Sandbox::new();
     scene.tree.write(&other.projects());
     let (mut daemon, address) = answering(&mut publisher(&other, "run", &url, nobody));
-    daemon.wait_for("following");
+    daemon.has_said("following");
     eventually("it is refused", || {
         get(&address, "/readyz").1.contains("publishing: not ok: refused (unknown_user)")
     });
