@@ -31,6 +31,8 @@ mod hostile;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod known_bill;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod limits;
