@@ -32,6 +32,8 @@ mod incomplete;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod known_bill;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod limits;
