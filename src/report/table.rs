@@ -208,7 +208,7 @@ impl<'a> Page<'a> {
         if self.shows_models() {
             cells.push(self.model_list(&row.sums));
         }
-        cells.extend(self.numbers(&row.sums.totals));
+        cells.extend(self.numbers(&row.sums.all()));
         if self.shows_activity() {
             cells.push(self.minute(row.last));
         }

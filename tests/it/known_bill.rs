@@ -17,7 +17,7 @@ const TOLERANCE: Decimal = Decimal::from_parts(1, 0, 0, false, 9);
 
 #[derive(Deserialize)]
 struct Bill {
-    others: BTreeMap<String, Decimal>,
+    others: BTreeMap<String, String>,
     live: Live,
     completed: Part,
     cut: Part,
@@ -26,15 +26,20 @@ struct Bill {
 /// What the server had in the end, of a tallyd that ran beside the client and received its events.
 #[derive(Deserialize)]
 struct Live {
-    logged: Decimal,
-    unlogged: Decimal,
+    logged: String,
+    unlogged: String,
 }
 
 /// Replies that were sent whole, or the logged beginnings of those that were cut off.
 #[derive(Deserialize)]
 struct Part {
     counts: BTreeMap<String, u64>,
-    dollars: Decimal,
+    dollars: String,
+}
+
+/// Dollars as they stand in a file.
+fn dollars(text: &str) -> Decimal {
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 impl Part {
@@ -74,10 +79,12 @@ const CASES: &[Case] = &[
     case("empty", "Replies without content"),
     case("unsaved", "`--no-session-persistence`").but("there is no log"),
     case("overloaded", "Two refusals, then a reply"),
-    case("broken-stream", "A reply cut by an error, and its second try").but("the client's estimate of the cut reply"),
+    case("broken-stream", "A reply cut by an error, and its second try")
+        .but("the client's estimate of the cut reply"),
     case("interrupted", "A reply that the user stopped, then another"),
     case("killed", "The client killed in mid-reply, then another"),
-    case("old-placeholders", "Client 2.1.96: lines written before the count is known").but("no log has the counts"),
+    case("old-placeholders", "Client 2.1.96: lines written before the count is known")
+        .but("no log has the counts"),
     case("old-compacted", "Client 2.1.96: a compaction").but("that client keeps no account"),
 ];
 
@@ -87,11 +94,17 @@ fn counted(name: &str, cut: &Part) -> (Decimal, i128) {
     sandbox.scan_all(&[root().join("fixtures/bill").join(name).join("projects")], &[]);
     let printed = sandbox.report(&["session", "--json"]);
     let totals = serde_json::from_str::<serde_json::Value>(&printed).expect("JSON")["totals"].clone();
-    let dollars = |key: &str| Decimal::from_scientific(&totals[key].to_string()).or_else(|_| totals[key].to_string().parse());
-    let amount = |key: &str| if totals[key].is_null() { Decimal::ZERO } else { dollars(key).expect("an amount") };
+    let amount = |key: &str| {
+        let text = totals[key].to_string();
+        if totals[key].is_null() {
+            Decimal::ZERO
+        } else {
+            text.parse().or_else(|_| Decimal::from_scientific(&text)).expect("an amount")
+        }
+    };
     let count = |key: &str| i128::from(totals[key].as_u64().unwrap_or(0));
     let tokens = count("totalTokens") + count("unloggedTokens") - i128::from(cut.tokens());
-    (amount("totalCost") + amount("unloggedCost") - cut.dollars, tokens)
+    (amount("totalCost") + amount("unloggedCost") - dollars(&cut.dollars), tokens)
 }
 
 fn shown(value: Decimal, bill: Decimal) -> String {
@@ -108,15 +121,17 @@ fn a_known_bill_stands_in_the_readme_with_what_each_meter_makes_of_it() {
     for case in CASES {
         let path = root().join("fixtures/bill").join(case.name).join("bill.json");
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let bill: Bill = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let owed = bill.completed.dollars;
-        let (dollars, tokens) = counted(case.name, &bill.cut);
-        let is_exact = (dollars - owed).abs() <= TOLERANCE;
-        assert_eq!(is_exact, case.why.is_none(), "{}: {dollars} of {owed}", case.name);
+        let bill: Bill =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let owed = dollars(&bill.completed.dollars);
+        let (found, tokens) = counted(case.name, &bill.cut);
+        let is_exact = (found - owed).abs() <= TOLERANCE;
+        assert_eq!(is_exact, case.why.is_none(), "{}: {found} of {owed}", case.name);
         assert_eq!(is_exact, tokens == i128::from(bill.completed.tokens()), "{}: {tokens}", case.name);
-        let live = bill.live.logged + bill.live.unlogged - bill.cut.dollars;
-        let others = ["ccusage", "agentsview", "claude-monitor"].map(|name| shown(bill.others[name], owed));
-        let row = [owed.normalize().to_string(), others.join(" | "), shown(dollars, owed), shown(live, owed)];
+        let live = dollars(&bill.live.logged) + dollars(&bill.live.unlogged) - dollars(&bill.cut.dollars);
+        let others =
+            ["ccusage", "agentsview", "claude-monitor"].map(|name| shown(dollars(&bill.others[name]), owed));
+        let row = [owed.normalize().to_string(), others.join(" | "), shown(found, owed), shown(live, owed)];
         writeln!(table, "| {} | {} |", case.title, row.join(" | ")).expect("a string takes everything");
     }
     settle("README.md", "known-bill", &table);

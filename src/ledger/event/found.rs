@@ -83,38 +83,43 @@ fn events_of(sql: &Connection, response: i64) -> Result<Vec<Stored>, LedgerError
         events.extend(event(sql, number)?);
     }
     if events.is_empty()
-        && let Some(reply) = nameless(sql, response)?
+        && let Some(reply) = candidate(sql, response)?
     {
         events.extend(like(sql, &reply)?);
     }
     Ok(events)
 }
 
-/// A reply whose request is not known.
-struct Nameless {
+/// A reply that no event was found for by its request.
+struct Candidate {
     session: String,
     at: i64,
+    /// Its log says of which request it is.
+    has_request: bool,
     logged: Logged,
 }
 
-fn nameless(sql: &Connection, response: i64) -> Result<Option<Nameless>, LedgerError> {
+fn candidate(sql: &Connection, response: i64) -> Result<Option<Candidate>, LedgerError> {
     let found = sql
         .prepare_cached(
-            "SELECT session.name, first_at FROM response JOIN session ON session.id = response.session \
-             WHERE response.id = ?1 AND NOT EXISTS (SELECT 1 FROM request WHERE request.response = ?1)",
+            "SELECT session.name, first_at, EXISTS (SELECT 1 FROM request WHERE request.response = ?1) \
+             FROM response JOIN session ON session.id = response.session WHERE response.id = ?1",
         )?
-        .query_row([response], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row([response], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
-    let Some((session, at)) = found else { return Ok(None) };
-    Ok(logged(sql, response)?.map(|logged| Nameless { session, at, logged }))
+    let Some((session, at, has_request)) = found else { return Ok(None) };
+    Ok(logged(sql, response)?.map(|logged| Candidate { session, at, has_request, logged }))
 }
 
-/// The event that no reply has yet and that is like this one.
-fn like(sql: &Connection, reply: &Nameless) -> Result<Option<Stored>, LedgerError> {
+/// The event that no reply has yet and that is like this one; of two requests that both have an id none is the other.
+fn like(sql: &Connection, reply: &Candidate) -> Result<Option<Stored>, LedgerError> {
     let mut statement = sql.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM event WHERE kind = 0 AND session = ?1 ORDER BY at, id"
+        "SELECT {COLUMNS} FROM event WHERE kind = 0 AND session = ?1 AND NOT (?2 AND request IS NOT NULL) \
+         ORDER BY at, id"
     ))?;
-    let events = statement.query_map([&reply.session], Stored::read)?.collect::<Result<Vec<_>, _>>()?;
+    let events = statement
+        .query_map(params![reply.session, reply.has_request], Stored::read)?
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(events.into_iter().find(|event| are_alike(event, &reply.logged, UnixMillis(reply.at))))
 }
 
@@ -128,14 +133,16 @@ pub(super) fn reply_of(sql: &Connection, event: &Stored) -> Result<Option<i64>, 
     let mut statement = sql.prepare_cached(
         "SELECT response.id, first_at FROM response JOIN session ON session.id = response.session \
          WHERE session.name = ?1 AND first_at BETWEEN ?2 AND ?3 AND input = ?4 AND cache_read = ?5 \
-         AND NOT EXISTS (SELECT 1 FROM request WHERE request.response = response.id) \
+         AND (?6 OR NOT EXISTS (SELECT 1 FROM request WHERE request.response = response.id)) \
          AND NOT EXISTS (SELECT 1 FROM event WHERE event.response = response.id) ORDER BY first_at, response.id",
     )?;
     let from = event.at.saturating_sub(event.duration_ms).saturating_sub(SLACK_MS);
     let [input, .., read] = event.used.tokens.as_array().map(crate::ledger::row::sql_count);
     let until = event.at.saturating_add(SLACK_MS);
     let replies = statement
-        .query_map(params![event.session, from, until, input, read], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map(params![event.session, from, until, input, read, event.request.is_none()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
         .collect::<Result<Vec<(i64, i64)>, _>>()?;
     for (response, at) in replies {
         if logged(sql, response)?.is_some_and(|logged| are_alike(event, &logged, UnixMillis(at))) {

@@ -12,8 +12,10 @@ use proptest::sample::select;
 struct Call {
     number: u8,
     session: &'static str,
-    /// The client gave its request a name.
+    /// The log names its request.
     is_named: bool,
+    /// The event names it, which one of client 2.1.96 does not.
+    is_told_by_name: bool,
     is_logged: bool,
     /// What the log has of it is whole.
     is_complete: bool,
@@ -51,7 +53,7 @@ impl Call {
 
     fn event(self) -> CallEvent {
         CallEvent {
-            request_id: self.is_named.then(|| self.request()),
+            request_id: self.is_told_by_name.then(|| self.request()),
             session: self.session.to_owned(),
             at: UnixMillis(self.at() + 50),
             duration_ms: 40,
@@ -73,14 +75,9 @@ impl Call {
 }
 
 fn calls() -> impl Strategy<Value = Vec<Call>> {
-    let call = (select(&SESSIONS[..]), prop::array::uniform4(any::<bool>()));
-    let call = call.prop_map(|(session, [is_named, is_logged, is_complete, is_told])| Call {
-        number: 0,
-        session,
-        is_named,
-        is_logged,
-        is_complete,
-        is_told,
+    let call = (select(&SESSIONS[..]), prop::array::uniform5(any::<bool>()));
+    let call = call.prop_map(|(session, [is_named, is_told_by_name, is_logged, is_complete, is_told])| {
+        Call { number: 0, session, is_named, is_told_by_name, is_logged, is_complete, is_told }
     });
     prop::collection::vec(call, 1..10).prop_map(|calls| {
         let numbered = calls.into_iter().zip(0..);
@@ -191,8 +188,15 @@ proptest! {
     }
 }
 
-const CALL: Call =
-    Call { number: 3, session: "one", is_named: true, is_logged: true, is_complete: true, is_told: true };
+const CALL: Call = Call {
+    number: 3,
+    session: "one",
+    is_named: true,
+    is_told_by_name: true,
+    is_logged: true,
+    is_complete: true,
+    is_told: true,
+};
 
 #[test]
 fn an_event_of_a_reply_without_its_final_output_has_the_rest_of_it() {
@@ -217,6 +221,25 @@ fn an_event_of_a_reply_without_its_final_output_has_the_rest_of_it() {
             sandbox.reader().events().unwrap(),
             EventFigures { confirmed: 1, ..EventFigures::default() }
         );
+    }
+}
+
+#[test]
+fn an_event_without_a_request_is_of_the_reply_that_is_like_it_though_that_has_one() {
+    // As client 2.1.96 tells and logs it: the log has the request, and a placeholder for the output.
+    let call = Call { is_told_by_name: false, is_complete: false, ..CALL };
+    for told_first in [false, true] {
+        let mut sandbox = Sandbox::new();
+        sandbox.ledger().expect_events().unwrap();
+        if told_first {
+            sandbox.tell(&[call.event()]);
+        }
+        sandbox.ingest_lines(0, vec![call.line()]);
+        if !told_first {
+            sandbox.tell(&[call.event()]);
+        }
+        assert_eq!(sandbox.both(), call.truth(), "told first: {told_first}");
+        sandbox.audited();
     }
 }
 

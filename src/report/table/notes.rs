@@ -74,13 +74,12 @@ pub(super) fn footnotes(report: &Report, page: &Page<'_>) -> String {
         notes.extend(estimated(report));
     }
     if report.totals.unlogged != Totals::default() {
-        let place = match (&report.request.kind, report.request.breakdown) {
-            (Kind::Blocks(_), _) => "in no window's tokens and cost",
-            (_, true) => "only in its own rows",
-            (_, false) => "in no row",
+        let place = match &report.request.kind {
+            Kind::Blocks(_) => "in no window's tokens and cost",
+            _ => "in each row and the total",
         };
         notes.push(format!(
-            "Unlogged: what the client's own accounts have and no log does, compactions for one; it is {place} above."
+            "Unlogged: what the client itself tells of and no log does, compactions for one; it is {place} above."
         ));
     }
     if report.totals.restored_sessions > 0 {

@@ -19,9 +19,11 @@ impl Page<'_> {
             .collect()
     }
 
-    /// The sum of the rows; with what no log has, and both together, where there is any; behind that the estimate.
+    /// The sum of the rows; what of it was logged and what was not, where there is any; behind that the estimate.
     pub(super) fn total_lines(&self) -> Vec<Line> {
-        let sums = self.total_sums();
+        let mut sums = self.total_sums();
+        // Both together first: that is what the rows add up to.
+        sums.rotate_right(1);
         let lines = sums.into_iter().map(|(name, totals)| Line {
             cells: self.wide_name(name.to_owned(), &totals),
             look: Look::Total,
@@ -29,7 +31,7 @@ impl Page<'_> {
         lines.chain(self.estimate_line()).collect()
     }
 
-    /// The sums below a table, each with its name.
+    /// The sums below a table, each with its name; both together last.
     pub(super) fn total_sums(&self) -> Vec<(&'static str, Totals)> {
         let sums = &self.report.totals;
         if sums.unlogged == Totals::default() {

@@ -97,12 +97,16 @@ fn a_table_has_the_estimate_below_its_total_and_says_what_it_is() {
     let rests = [likely(12_345, Some(2_500_000_000_000)), Rest::InAccount, Rest::Unknown, Rest::Unknown];
     let data = with_incomplete(&rests);
     for kind in [Kind::Daily, Kind::Session { id: None }, blocks()] {
+        let expected = match kind {
+            Kind::Blocks(_) => "Logged Unlogged Total Estimated",
+            _ => "Total Logged Unlogged Estimated",
+        };
         let request = Request { estimate: true, ..request(kind) };
         let table = text(&data, &request, Format::Table);
         let names: Vec<&str> =
             table.lines().filter_map(|line| line.strip_prefix("│ ")?.split(' ').next()).collect();
         let sums = names[names.len() - 4..].join(" ");
-        assert_eq!(sums, "Logged Unlogged Total Estimated", "{table}");
+        assert_eq!(sums, expected, "{table}");
         let estimated = table.lines().find(|line| line.contains("Estimated ")).expect("the row");
         assert!(estimated.contains("~12,345") && estimated.contains("~$2.50"), "{table}");
         for note in [

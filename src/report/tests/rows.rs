@@ -255,6 +255,19 @@ fn what_no_log_has_belongs_to_its_session_project_and_model() {
     assert_eq!(report["blocks"][0]["costUSD"].to_string(), "4.409360000001", "what is logged, as before");
 }
 
+/// All tokens of each day's row, and of the total behind them.
+fn totals_of_rows(table: &str) -> Vec<u64> {
+    let rows = table.lines().filter(|line| line.starts_with("│ 2") || line.starts_with("│ Total"));
+    let cell = |line: &str| {
+        let cells: Vec<&str> = line.split(['│', '┆']).map(str::trim).collect();
+        cells[cells.len() - 3]
+            .replace([',', '≥'], "")
+            .parse()
+            .unwrap_or_else(|_| panic!("no tokens in {line}"))
+    };
+    rows.map(cell).collect()
+}
+
 #[test]
 fn tables_and_csv_tell_logged_and_unlogged_apart() {
     let data = with_unlogged();
@@ -266,7 +279,10 @@ fn tables_and_csv_tell_logged_and_unlogged_apart() {
     assert!(line("│ Logged").contains("$4.42"), "{table}");
     assert!(line("│ Unlogged").contains("$2.50 +?"), "{table}");
     assert!(line("│ Total").contains("$6.92 +?"), "{table}");
-    assert!(table.contains("Unlogged: what the client's own accounts have and no log does"), "{table}");
+    assert!(table.find("│ Total") < table.find("│ Logged"), "both together are read first: {table}");
+    let all = totals_of_rows(&table);
+    assert_eq!(all.iter().sum::<u64>(), 2 * all[all.len() - 1], "the rows add up to the total: {table}");
+    assert!(table.contains("Unlogged: what the client itself tells of and no log does, compactions for one; it is in each row"), "{table}");
     let csv = text(&data, &request(Kind::Daily), Format::Csv);
     let mut lines = csv.lines();
     assert!(
