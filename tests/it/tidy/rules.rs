@@ -81,6 +81,8 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["axum"], &["http"]),
     (&["hyper"], &["http"]),
     (&["hyper_util"], &["http"]),
+    (&["prost"], &["http"]),
+    (&["flate2"], &["http"]),
     (&["reqwest"], &["publish", "reconcile"]),
     (&["postgrest"], &["publish"]),
     (&["rustls"], &["publish", "reconcile"]),
