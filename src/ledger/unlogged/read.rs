@@ -60,6 +60,21 @@ pub(in crate::ledger) const HAS_ANY: &str = "(SELECT account.session AS whose FR
 /// The one source of unlogged usage, of all sessions or of one by its id in the logs. Of a session that counts by what
 /// the server has of it there is none: what its log here lacks is not what no log had.
 fn records(sql: &Connection, session: Option<&str>) -> Result<Vec<UnloggedRecord>, LedgerError> {
+    // Most ledgers have neither: one small question instead of two large ones.
+    let (has_accounts, has_events) = sql
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM unlogged), EXISTS (SELECT 1 FROM event)")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut records = if has_accounts { of_accounts(sql, session)? } else { Vec::new() };
+    if has_events {
+        records.extend(event::records(sql, session)?);
+        records.sort_by(|one, other| {
+            (one.at, &one.session, &one.model).cmp(&(other.at, &other.session, &other.model))
+        });
+    }
+    Ok(records)
+}
+
+fn of_accounts(sql: &Connection, session: Option<&str>) -> Result<Vec<UnloggedRecord>, LedgerError> {
     let columns = COLUMNS.replace("account, model, at", "account, unlogged.model, at");
     let only = if session.is_some() { "account.session = ?1 AND" } else { "?1 IS NULL AND" };
     let mut statement = sql.prepare_cached(&format!(
@@ -83,15 +98,7 @@ fn records(sql: &Connection, session: Option<&str>) -> Result<Vec<UnloggedRecord
             logged_cost: entry.logged_cost.map(|cost| Usd(cost.into())),
         })
     })?;
-    let mut records = records.collect::<Result<Vec<_>, _>>()?;
-    let witnessed = event::records(sql, session)?;
-    if !witnessed.is_empty() {
-        records.extend(witnessed);
-        records.sort_by(|one, other| {
-            (one.at, &one.session, &one.model).cmp(&(other.at, &other.session, &other.model))
-        });
-    }
-    Ok(records)
+    Ok(records.collect::<Result<_, _>>()?)
 }
 
 /// What is unlogged of a session, in order of time.
