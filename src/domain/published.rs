@@ -135,13 +135,14 @@ pub fn fullness(totals: &Totals) -> Fullness {
     (totals.messages, totals.tokens.output, totals.tokens.total())
 }
 
-/// Revision, fullness, fewer incomplete responses, more unlogged tokens.
+/// Revision, fullness, fewer incomplete responses, more unlogged tokens and web searches.
 pub type ValueRank = (u64, Fullness, Reverse<u64>, u64);
 
 /// By what a server keeps the greater of two values, but for the digest: the contract's rank.
 pub fn rank(revision: u64, value: &SessionValue) -> ValueRank {
-    let (totals, unlogged) = (&value.totals, value.unlogged.tokens.total());
-    (revision, fullness(totals), Reverse(totals.incomplete), unlogged)
+    let (totals, unlogged) = (&value.totals, &value.unlogged);
+    let more = unlogged.tokens.total().saturating_add(unlogged.web_searches);
+    (revision, fullness(totals), Reverse(totals.incomplete), more)
 }
 
 /// What a session used of one model on one day.

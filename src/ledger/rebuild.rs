@@ -239,7 +239,7 @@ fn heritage(path: &Path, folder: &Path) -> Heritage {
         return heritage;
     }
     let older = read(&backup::place(folder));
-    if older.owner().is_some() { older } else { heritage }
+    if older.owner().is_some() { older.with_told(heritage) } else { heritage }
 }
 
 /// Writes down what became of the ledger.

@@ -8,7 +8,7 @@
 --
 -- Unlogged usage is a part of a session's value and goes with it. Of two values the greater rank is kept:
 --     rank = (revision, message_count, output_tokens, all tokens, fewer incomplete_messages,
---             unlogged tokens, digest)
+--             unlogged tokens and web searches, digest)
 
 begin;
 
@@ -426,12 +426,12 @@ begin
   into better, leave_running_totals
   from (
     select distinct on (v.session_id) v as value, v.*,
-           coalesce(u.input_tokens + u.output_tokens + u.cache_creation_tokens + u.cache_read_tokens, 0)
-             as unlogged_tokens
+           coalesce(u.input_tokens + u.output_tokens + u.cache_creation_tokens + u.cache_read_tokens
+             + u.web_search_requests, 0) as unlogged_usage
     from unnest(sessions) as v left join unnest(unlogged) as u on u.index = v.index
     order by v.session_id, v.revision desc, v.message_count desc, v.output_tokens desc,
       v.input_tokens + v.output_tokens + v.cache_creation_tokens + v.cache_read_tokens desc, v.incomplete_messages,
-      unlogged_tokens desc, v.digest desc, v.index
+      unlogged_usage desc, v.digest desc, v.index
   ) as v
   left join lateral (
     select * from public.token_usage_sessions where user_id = owner and session_id = v.session_id offset 0
@@ -439,10 +439,11 @@ begin
   where stored.user_id is null or v.revision = 0
     or (v.revision, v.message_count, v.output_tokens,
         v.input_tokens + v.output_tokens + v.cache_creation_tokens + v.cache_read_tokens, -v.incomplete_messages,
-        v.unlogged_tokens, v.digest)
+        v.unlogged_usage, v.digest)
      > (stored.revision, stored.message_count, stored.output_tokens, stored.total_tokens,
         -stored.incomplete_messages, stored.unlogged_input_tokens + stored.unlogged_output_tokens
-          + stored.unlogged_cache_creation_tokens + stored.unlogged_cache_read_tokens, stored.value_digest);
+          + stored.unlogged_cache_creation_tokens + stored.unlogged_cache_read_tokens
+          + stored.unlogged_web_search_requests, stored.value_digest);
   if better is null then
     return '{}';
   end if;

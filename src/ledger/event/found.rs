@@ -1,7 +1,7 @@
 //! Which event is of which logged reply.
 
-use super::{COLUMNS, Logged, Stored, event, judge, logged};
-use crate::domain::UnixMillis;
+use super::{COLUMNS, Logged, Stored, event, judge, kind, logged};
+use crate::domain::{Testimony, UnixMillis, Used};
 use crate::ledger::names::Names;
 use crate::ledger::{LedgerError, Pricing, meta};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -46,7 +46,9 @@ impl Found {
         for response in self.0.iter().flatten() {
             for event in events_of(sql, *response)? {
                 let judged = judge(sql, names, pricing, &event, Some(*response))?;
-                if (judged.kind, judged.cost) != (event.kind, event.cost) {
+                // The rest of a reply may be another though it has no price.
+                let is_rest = judged.kind == kind(Testimony::Completing(Used::default()));
+                if is_rest || (judged.kind, judged.cost) != (event.kind, event.cost) {
                     sessions.insert(judged.session);
                 }
             }

@@ -6,6 +6,7 @@
 //! its reply, written in the transaction that changes either. A ledger without events is asked once a transaction
 //! whether it has any; requests are kept from the day that events were first listened for. Fails as the ledger does.
 
+mod carried;
 mod found;
 mod read;
 mod take;
@@ -13,6 +14,7 @@ mod take;
 pub use read::EventFigures;
 pub use take::{EventNews, EventSummary};
 
+pub(super) use carried::Carried;
 pub(super) use found::{Found, kept_requests, note_requests};
 pub(super) use read::{records, witnessed};
 

@@ -6,7 +6,7 @@ use crate::ledger::names::Names;
 use crate::ledger::row::sql_count;
 use crate::ledger::unlogged::Due;
 use crate::ledger::{Ledger, LedgerError, Pricing, meta};
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 /// What taking events in came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,6 +89,7 @@ fn take(
     summary: &mut EventSummary,
     due: &mut Due,
 ) -> Result<(), LedgerError> {
+    let before = known(sql, told)?;
     let Some(id) = write(sql, names, told)? else {
         summary.repeated += 1;
         return Ok(());
@@ -100,8 +101,11 @@ fn take(
         None => found::reply_of(sql, &stored)?,
     };
     let judged = judge(sql, names, pricing, &stored, reply)?;
-    if judged.kind != kind(Testimony::Confirmed) {
+    if judged.kind != kind(Testimony::Confirmed) || before.is_some() {
         due.session(&judged.session);
+    }
+    if let Some(before) = before {
+        due.session(&before);
     }
     summary.news.extend(news(told, &judged));
     Ok(())
@@ -113,6 +117,12 @@ fn news(told: &CallEvent, judged: &Stored) -> Option<EventNews> {
     }
     let theirs = judged.client_cost.filter(|_| judged.has(bit::OTHER_PRICE))?;
     Some(EventNews::OtherPrice { model: told.model.0.clone(), theirs, ours: judged.cost })
+}
+
+/// The session that an event was told of before, if it was.
+fn known(sql: &Connection, told: &CallEvent) -> Result<Option<String>, LedgerError> {
+    let mut statement = sql.prepare_cached("SELECT session FROM event WHERE key = ?1")?;
+    Ok(statement.query_row([key(told)], |row| row.get(0)).optional()?)
 }
 
 /// Writes an event; `None` where it is known. Of two under one name the one with more output counts.

@@ -7,6 +7,7 @@
 use super::restoring::is_wanted;
 use super::{OWN, owner, republish_where};
 use crate::domain::{Destination, UserId};
+use crate::ledger::event::Carried;
 use crate::ledger::{LedgerError, meta};
 use rusqlite::{Connection, Row, params};
 
@@ -25,6 +26,8 @@ pub(in crate::ledger) struct Heritage {
     is_wanted: bool,
     /// Something was sent, or was about to be: that nobody has acknowledged it says nothing.
     was_offered: bool,
+    /// What Claude Code has told of, which no log has.
+    told: Carried,
 }
 
 impl Heritage {
@@ -48,7 +51,13 @@ impl Heritage {
             is_whole,
             is_wanted: is_wanted(sql).unwrap_or(true),
             was_offered: meta::number(sql, meta::OFFERED).is_ok_and(|offered| offered.is_some()),
+            told: Carried::read(sql),
         }
+    }
+
+    /// The same with what another was told.
+    pub(in crate::ledger) fn with_told(self, other: Self) -> Self {
+        Self { told: other.told, ..self }
     }
 
     /// To whom the former ledger belonged, where that can be read.
@@ -85,7 +94,7 @@ impl Heritage {
                 params![name, folder, destination],
             )?;
         }
-        Ok(())
+        self.told.hand_on(sql)
     }
 }
 

@@ -4,6 +4,7 @@ mod absorption;
 mod audit;
 mod backups;
 mod days;
+mod event_seams;
 mod events;
 mod failure;
 mod folder;

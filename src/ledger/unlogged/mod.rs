@@ -59,7 +59,7 @@ struct Entry {
 }
 
 /// Nothing has a price.
-struct Unpriced;
+pub(super) struct Unpriced;
 
 impl Pricing for Unpriced {
     fn price(&self, _: &ModelName, _: &Usage, _: UnixMillis) -> (Cost, Vec<Cost>) {
@@ -180,16 +180,20 @@ pub(super) fn reprice(sql: &Connection, names: &mut Names, pricing: &dyn Pricing
     keys(sql)?.iter().try_for_each(|key| remake(sql, names, key, pricing))
 }
 
+/// Makes everything anew, without prices.
+pub(super) fn settle_all(sql: &Connection, names: &mut Names) -> Result<(), LedgerError> {
+    keys(sql)?.iter().try_for_each(|key| remake(sql, names, key, &Unpriced))
+}
+
 /// Fills the tables of a ledger that had none of this. Prices come when it is next priced, which is then due.
 pub(super) fn fill(sql: &Connection) -> Result<(), LedgerError> {
     for (session, payer, until) in facts::copies_in_sightings(sql)? {
         write::copies(sql, &session, &payer, until)?;
     }
-    let keys = keys(sql)?;
-    if !keys.is_empty() {
+    if !keys(sql)?.is_empty() {
         meta::set(sql, meta::PRICE_DIGEST, None)?;
     }
-    keys.iter().try_for_each(|key| remake(sql, &mut Names::default(), key, &Unpriced))
+    settle_all(sql, &mut Names::default())
 }
 
 /// What is wrong with the rows, in words; costs are by prices that this does not know.

@@ -28,6 +28,7 @@ pub(in crate::remote) const OUTPUT: usize = 1;
 pub(in crate::remote) const CREATION: usize = 2;
 pub(in crate::remote) const CREATION_1H: usize = 3;
 pub(in crate::remote) const MESSAGES: usize = 6;
+const SEARCHES: usize = 7;
 pub(in crate::remote) const INCOMPLETE: usize = 8;
 pub(in crate::remote) const UNPRICED: usize = 9;
 /// What is told of unlogged usage.
@@ -174,7 +175,8 @@ impl Value {
     pub(in crate::remote) fn rank(&self) -> (i64, [i64; 5], Vec<u8>) {
         let totals = self.totals();
         let counters = totals.counters;
-        let (tokens, unlogged) = (totals.total_tokens(), self.unlogged_totals().total_tokens());
+        let (tokens, beside) = (totals.total_tokens(), self.unlogged_totals());
+        let unlogged = beside.total_tokens() + beside.counters[SEARCHES];
         let counts = [counters[MESSAGES], counters[OUTPUT], tokens, -counters[INCOMPLETE], unlogged];
         (self.revision, counts, self.digest())
     }
