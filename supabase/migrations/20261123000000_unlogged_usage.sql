@@ -491,11 +491,13 @@ begin
           excluded.input_tokens + excluded.output_tokens + excluded.cache_creation_tokens
             + excluded.cache_read_tokens, -excluded.incomplete_messages,
           excluded.unlogged_input_tokens + excluded.unlogged_output_tokens
-            + excluded.unlogged_cache_creation_tokens + excluded.unlogged_cache_read_tokens,
+            + excluded.unlogged_cache_creation_tokens + excluded.unlogged_cache_read_tokens
+            + excluded.unlogged_web_search_requests,
           excluded.value_digest)
        > (stored.revision, stored.message_count, stored.output_tokens, stored.total_tokens,
           -stored.incomplete_messages, stored.unlogged_input_tokens + stored.unlogged_output_tokens
-            + stored.unlogged_cache_creation_tokens + stored.unlogged_cache_read_tokens, stored.value_digest)
+            + stored.unlogged_cache_creation_tokens + stored.unlogged_cache_read_tokens
+            + stored.unlogged_web_search_requests, stored.value_digest)
     returning session_id
   )
   select array_agg(session_id) into won from written;

@@ -9,15 +9,17 @@
 mod facts;
 mod later;
 mod read;
+mod unpriced;
 
 pub use read::UnloggedRecord;
 pub(super) use read::{HAS_ANY, of_session};
+pub(super) use unpriced::Unpriced;
 
 use super::names::Names;
 use super::row::{count, read_tokens, sql_count};
 use super::seen::SeenAccount;
 use super::{LedgerError, Pricing, event, meta, write};
-use crate::domain::{Cost, Lineage, ModelName, SessionKey, UnixMillis, Usage, Used, unlogged};
+use crate::domain::{Lineage, SessionKey, UnixMillis, Used, unlogged};
 use rusqlite::{Connection, Row as SqlRow, params};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
@@ -56,19 +58,6 @@ struct Entry {
     cost: Option<i64>,
     client_cost: i64,
     logged_cost: Option<i64>,
-}
-
-/// Nothing has a price.
-pub(super) struct Unpriced;
-
-impl Pricing for Unpriced {
-    fn price(&self, _: &ModelName, _: &Usage, _: UnixMillis) -> (Cost, Vec<Cost>) {
-        (Cost::Unpriced, Vec::new())
-    }
-
-    fn digest(&self) -> &'static str {
-        ""
-    }
 }
 
 impl Due {

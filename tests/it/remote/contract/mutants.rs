@@ -52,8 +52,11 @@ const MUTANTS: &[Mutant] = &[
         name: "rank without digest",
         changes: &[
             (",\n        v.digest)", ")"),
-            ("v.unlogged_tokens, v.digest)", "v.unlogged_tokens)"),
-            ("stored.unlogged_cache_read_tokens, stored.value_digest)", "stored.unlogged_cache_read_tokens)"),
+            ("v.unlogged_usage, v.digest)", "v.unlogged_usage)"),
+            (
+                "stored.unlogged_web_search_requests, stored.value_digest)",
+                "stored.unlogged_web_search_requests)",
+            ),
             (",\n          excluded.value_digest)", ")"),
             ("-stored.incomplete_messages, stored.value_digest)", "-stored.incomplete_messages)"),
             ("-excluded.incomplete_messages, excluded.value_digest)", "-excluded.incomplete_messages)"),
@@ -70,7 +73,10 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "rank without unlogged tokens",
         changes: &[
-            ("v.unlogged_tokens, v.digest)", "0, v.digest)"),
+            ("v.unlogged_usage, v.digest)", "0, v.digest)"),
+            ("\n            + stored.unlogged_web_search_requests", ""),
+            ("\n          + stored.unlogged_web_search_requests", ""),
+            ("\n            + excluded.unlogged_web_search_requests", ""),
             ("stored.unlogged_input_tokens + stored.unlogged_output_tokens", "0"),
             ("\n            + stored.unlogged_cache_creation_tokens + stored.unlogged_cache_read_tokens", ""),
             ("\n          + stored.unlogged_cache_creation_tokens + stored.unlogged_cache_read_tokens", ""),
