@@ -251,6 +251,7 @@ struct Counts<'a> {
 /// What no log has of a sum, beside it; its keys are absent where that is nothing.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are the keys of the output")]
 struct UnloggedSum {
     unlogged_tokens: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
