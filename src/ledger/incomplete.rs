@@ -28,6 +28,8 @@ pub struct IncompleteCount {
 /// A reply without a final count.
 #[derive(Clone, Debug)]
 pub struct IncompleteReply {
+    /// The ledger's number of it.
+    pub id: i64,
     /// Who paid.
     pub session: SessionKey,
     /// The model that served.
@@ -119,6 +121,7 @@ impl LedgerReader {
         while let Some(row) = rows.next()? {
             let row = Row::read(&self.connection, row)?;
             replies.push(IncompleteReply {
+                id: row.id,
                 session: SessionKey(row.session),
                 model: ModelKey(row.model),
                 response: row.response(&self.connection, &mut names)?,

@@ -86,9 +86,9 @@ impl Sums {
         all
     }
 
-    /// The models that have calls without a price.
+    /// The models that have calls without a price, logged or not.
     pub(super) fn unpriced(&self) -> impl Iterator<Item = &ModelSums> {
-        self.models.iter().filter(|model| model.totals.unpriced > 0)
+        self.models.iter().filter(|model| model.totals.unpriced > 0 || model.unlogged.unpriced > 0)
     }
 }
 

@@ -251,16 +251,23 @@ struct Counts<'a> {
 /// What no log has of a sum, beside it; its keys are absent where that is nothing.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are the keys of the output")]
 struct UnloggedSum {
     unlogged_tokens: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     unlogged_cost: Option<Number>,
+    /// Those of them that the cost is without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unlogged_unpriced_tokens: Option<u64>,
 }
 
 impl UnloggedSum {
     fn new(unlogged: &Totals, costs: Costs) -> Option<Self> {
-        (*unlogged != Totals::default())
-            .then(|| Self { unlogged_tokens: unlogged.tokens.total(), unlogged_cost: costs.sum(unlogged) })
+        (*unlogged != Totals::default()).then(|| Self {
+            unlogged_tokens: unlogged.tokens.total(),
+            unlogged_cost: costs.sum(unlogged),
+            unlogged_unpriced_tokens: Some(unlogged.unpriced_tokens).filter(|tokens| *tokens > 0),
+        })
     }
 }
 

@@ -377,3 +377,23 @@ fn check_says_whether_it_is_received() {
     daemon.stop();
     eventually("it is gone", || check(&address).contains("no tallyd is running that would answer there"));
 }
+
+/// A session that was logged long ago, and of which an event tells later than of any reply, is the latest.
+#[test]
+fn a_session_is_among_the_latest_by_what_events_alone_tell() {
+    let (sandbox, recording) = (Sandbox::new(), Recording::read("unlogged-json"));
+    for (session, day) in [("43d970fa-7299-44ab-8724-b656041e0cea", "01"), ("between", "02")] {
+        let line = format!(
+            r#"{{"type":"assistant","uuid":"u{day}","sessionId":"{session}","timestamp":"2026-02-{day}T10:00:00.000Z","message":{{"id":"msg_01{day}","model":"claude-opus-5-5","usage":{{"input_tokens":5,"output_tokens":9}}}}}}"#
+        );
+        sandbox.write_log(&format!("p/{session}.jsonl"), &(line + "\n"));
+    }
+    sandbox.scan();
+    let (daemon, address) = receiving(&mut sandbox.tallyd("run"));
+    assert_eq!(post(&address, "/v1/logs", JSON, &recording.bodies[0].1), 200);
+    daemon.stop();
+    let latest = succeed(sandbox.tallyd("session").args(["--json", "--no-scan", "--last", "1"]));
+    let latest: Value = serde_json::from_str(&latest).expect("JSON");
+    assert_eq!(latest["sessions"][0]["sessionId"], "43d970fa-7299-44ab-8724-b656041e0cea");
+    assert_eq!(latest["sessions"][0]["messageCount"], 1, "with what was logged of it");
+}

@@ -30,7 +30,7 @@ pub(super) fn session(id: &str, responses: &[ResponseRecord], unlogged: &[Unlogg
         let no_price = if beyond.unpriced > 0 { " and more without a price" } else { "" };
         let tokens = grouped(beyond.tokens.total());
         format!(
-            "session {}: ${sum}\n  logged   {logged}\n  unlogged {tokens} tokens, ${}{no_price}: in the client's own account alone\n",
+            "session {}: ${sum}\n  logged   {logged}\n  unlogged {tokens} tokens, ${}{no_price}: in the client's own account or events alone\n",
             shown(id),
             beyond.cost
         )

@@ -98,7 +98,7 @@ pub fn data(request: &Request, ledger: &LedgerReader) -> Result<ReportData, Ledg
             ..ReportData::default()
         },
     };
-    beside::add(&mut data, request.source(), ledger)?;
+    beside::add(&mut data, request, ledger)?;
     Ok(data)
 }
 

@@ -105,6 +105,7 @@ pub(in crate::ledger) fn records(
             model: row.get(16)?,
             surplus: Used::default(),
             incomplete: u64::from(event.kind != kind(Testimony::Witnessed)),
+            response: event.response,
             cost,
             client_cost: Usd(event.client_cost.or(event.cost).unwrap_or_default().into()),
             logged_cost: logged_cost.map(|cost| Usd(cost.into())),

@@ -161,6 +161,7 @@ fn a_fork_is_told_from_its_parent_whichever_log_is_read_first() {
             used: Used { tokens: TokenCounts::from_array(HIDDEN), web_searches: 0 },
             surplus: Used::default(),
             incomplete: 0,
+            response: None,
             cost: Cost::Known(Picodollars(550 * 5_000_000)),
             client_cost: Usd(662 * 7_000_000),
             logged_cost: Some(Usd(112 * 5_000_000)),

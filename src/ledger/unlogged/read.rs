@@ -1,9 +1,9 @@
 //! Unlogged usage for readers.
 
 use super::{COLUMNS, read_entry};
-use crate::domain::{Cost, Picodollars, Totals, UnixMillis, Usd, Used};
+use crate::domain::{Cost, Picodollars, SessionKey, Totals, UnixMillis, Usd, Used};
 use crate::ledger::{LedgerError, LedgerReader, event, restored};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 /// What an account adds of a model to the one that it goes on from, less what is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct UnloggedRecord {
     pub surplus: Used,
     /// Cut-off replies of which `used` has the rest: the client's estimate of their output.
     pub incomplete: u64,
+    /// The one of these that an event tells of, by the ledger's number; an account does not say which they are.
+    pub response: Option<i64>,
     /// What `used` costs at the prices of the day. Prices of long prompts are left out: how many calls it was is
     /// not known.
     pub cost: Cost,
@@ -93,6 +95,7 @@ fn of_accounts(sql: &Connection, session: Option<&str>) -> Result<Vec<UnloggedRe
             used: entry.used,
             surplus: entry.surplus,
             incomplete: entry.incomplete,
+            response: None,
             cost: entry.cost.map_or(Cost::Unpriced, |cost| Cost::Known(Picodollars(cost))),
             client_cost: Usd(entry.client_cost.into()),
             logged_cost: entry.logged_cost.map(|cost| Usd(cost.into())),
@@ -110,12 +113,12 @@ pub(in crate::ledger) fn of_session(
 }
 
 impl LedgerReader {
-    /// True where something of a session was logged.
-    pub fn has_cells(&self, session: &str) -> Result<bool, LedgerError> {
+    /// The number of a session of which something was logged.
+    pub fn session_with_cells(&self, session: &str) -> Result<Option<SessionKey>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT 1 FROM session JOIN cell ON cell.session = session.id WHERE session.name = ?1 LIMIT 1",
+            "SELECT session.id FROM session JOIN cell ON cell.session = session.id WHERE session.name = ?1 LIMIT 1",
         )?;
-        Ok(statement.exists([session])?)
+        Ok(statement.query_row([session], |row| row.get(0)).optional()?.map(SessionKey))
     }
 
     /// What the client's accounts say of each session and model, and what its events have that neither a log nor an

@@ -1,4 +1,4 @@
-//! Figures of what the client's own accounts have and no log does.
+//! Figures of what the client's own accounts or events have and no log does.
 //!
 //! Owns: names and help texts of these metrics. All are gauges: a reply that reaches a log later is counted there, and
 //! what is unlogged is less by it. Values in, text out; fails never.
@@ -52,7 +52,11 @@ type Value = fn(&Unlogged) -> Option<String>;
 
 pub(super) fn write(page: &mut Page, models: &BTreeMap<String, Unlogged>) {
     let name = "tallyd_unlogged_tokens";
-    page.head(name, GAUGE, "Tokens that the client's own accounts have and no log does, by model and kind.");
+    page.head(
+        name,
+        GAUGE,
+        "Tokens that the client's own accounts or events have and no log does, by model and kind.",
+    );
     for (model, unlogged) in models {
         let kinds = ["input", "output", "cache_write_5m", "cache_write_1h", "cache_read"];
         for (kind, count) in kinds.into_iter().zip(unlogged.tokens.as_array()) {

@@ -93,12 +93,20 @@ pub(super) fn footnotes(report: &Report, page: &Page<'_>) -> String {
 
 fn unpriced_model(model: &ModelSums, page: &Page<'_>) -> String {
     let name = named(&model.name);
-    let calls = counted(model.totals.unpriced, "call", "calls");
-    let tokens = counted(model.totals.unpriced_tokens, "token", "tokens");
+    let tokens = |totals: &Totals| counted(totals.unpriced_tokens, "token", "tokens");
+    let mut parts = Vec::new();
+    if model.totals.unpriced > 0 {
+        parts.push(counted(model.totals.unpriced, "call", "calls"));
+        parts.push(tokens(&model.totals));
+    }
+    // How many calls these were is not known.
+    if model.unlogged.unpriced > 0 {
+        parts.push(format!("{} unlogged", tokens(&model.unlogged)));
+    }
     let short = page.model(&model.name);
     // The whole name is what a price has to be given for; the table above has the short one.
     let known_as = if short == name { String::new() } else { format!(" ({short})") };
-    format!("{name}{known_as}: {calls}, {tokens}")
+    format!("{name}{known_as}: {}", parts.join(", "))
 }
 
 fn incomplete(report: &Report) -> String {
@@ -136,7 +144,7 @@ fn estimated(report: &Report) -> Vec<String> {
     }
     if incomplete.in_account > 0 {
         let replies = counted(incomplete.in_account, "of these replies is", "of these replies are");
-        notes.push(format!("The rest of {replies} in the client's account, and in Unlogged."));
+        notes.push(format!("The rest of {replies} in the client's account or events, and in Unlogged."));
     }
     if incomplete.without > 0 {
         let replies = counted(incomplete.without, "of these replies has", "of these replies have");

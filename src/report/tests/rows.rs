@@ -223,6 +223,26 @@ fn what_no_log_has_stands_beside_what_is_logged_and_never_in_it() {
 }
 
 #[test]
+fn what_no_log_has_and_no_price_is_named() {
+    let mut data = with_unlogged();
+    let day = |data: &ReportData, date: &str| {
+        let report = json(data, &request(Kind::Daily));
+        let days = report["daily"].as_array().expect("rows");
+        days.iter().find(|day| day["date"] == date).expect("the day").clone()
+    };
+    let unpriced = day(&data, "2026-03-11");
+    assert_eq!(unpriced["unpricedModels"], serde_json::json!(["house-model-7b"]));
+    assert_eq!(unpriced["unloggedUnpricedTokens"], 1_050);
+    assert!(day(&data, "2026-03-08").get("unloggedUnpricedTokens").is_none(), "all of it has a price");
+    let table = |data: &ReportData| text(data, &request(Kind::Daily), Format::Table);
+    let both = "No price is known for house-model-7b: 1 call, 5,100 tokens, 1,050 tokens unlogged.";
+    assert!(table(&data).contains(both), "{}", table(&data));
+    data.cells.retain(|cell| cell.model != ModelKey(4));
+    let alone = "No price is known for house-model-7b: 1,050 tokens unlogged.";
+    assert!(table(&data).contains(alone), "{}", table(&data));
+}
+
+#[test]
 fn what_no_log_has_belongs_to_its_session_project_and_model() {
     let data = with_unlogged();
     for (kind, list, key, expected) in [
