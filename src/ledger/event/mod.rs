@@ -88,6 +88,11 @@ impl Stored {
         Testimony::of(self.used, self.has(bit::SPLIT), logged)
     }
 
+    /// The reply that it is of, as the ledger has it.
+    fn logged(&self, sql: &Connection) -> Result<Option<Logged>, LedgerError> {
+        Ok(self.response.map(|response| logged(sql, response)).transpose()?.flatten())
+    }
+
     fn usage(&self, used: Used) -> Usage {
         let speed = if self.has(bit::FAST) { Speed::Fast } else { Speed::Standard };
         Usage { tokens: used.tokens, web_searches: used.web_searches, speed, ..Usage::default() }
@@ -194,7 +199,7 @@ pub(super) fn defect(sql: &Connection) -> Result<Option<String>, LedgerError> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let event = Stored::read(row)?;
-        let logged = event.response.map(|response| logged(sql, response)).transpose()?.flatten();
+        let logged = event.logged(sql)?;
         let is_lost = event.response.is_some() && logged.is_none();
         let is_missed = event.response.is_none()
             && event

@@ -1,6 +1,6 @@
 //! Events for readers, and for what accounts have left.
 
-use super::{COLUMNS, Stored, bit, kind, logged};
+use super::{COLUMNS, Logged, Stored, bit, kind};
 use crate::domain::{
     Cost, LoggedCall, ModelName, Picodollars, Testimony, UnixMillis, Usd, Used, WitnessedCall,
 };
@@ -45,13 +45,12 @@ impl LedgerReader {
 }
 
 /// What an event has and the log has not.
-fn beyond(sql: &Connection, event: &Stored) -> Result<Used, LedgerError> {
-    let logged = event.response.map(|response| logged(sql, response)).transpose()?.flatten();
-    Ok(match event.testimony(logged.as_ref()) {
+fn beyond(event: &Stored, logged: Option<&Logged>) -> Used {
+    match event.testimony(logged) {
         Testimony::Witnessed => event.used,
         Testimony::Completing(rest) => rest,
         Testimony::Confirmed | Testimony::Disagreeing => Used::default(),
-    })
+    }
 }
 
 /// What the events of a session have and no log has.
@@ -67,11 +66,12 @@ pub(in crate::ledger) fn witnessed(
     let mut rows = statement.query([session])?;
     while let Some(row) = rows.next()? {
         let event = Stored::read(row)?;
+        let of_log = event.logged(sql)?;
         let model = ModelName(names.model_name(sql, event.model)?);
         calls.push(WitnessedCall {
             at: UnixMillis(event.at),
             session: event.session.clone(),
-            call: LoggedCall { model, used: beyond(sql, &event)?, cost: event.cost },
+            call: LoggedCall { model, used: beyond(&event, of_log.as_ref()), cost: event.cost },
             completes: event.kind != kind(Testimony::Witnessed),
         });
     }
@@ -95,11 +95,11 @@ pub(in crate::ledger) fn records(
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
         let event = Stored::read(row)?;
-        let of_log = event.response.map(|response| logged(sql, response)).transpose()?.flatten();
+        let of_log = event.logged(sql)?;
         let cost = event.cost.map_or(Cost::Unpriced, |cost| Cost::Known(Picodollars(cost)));
         let logged_cost = of_log.map_or(Some(0), |logged| logged.cost);
         records.push(UnloggedRecord {
-            used: beyond(sql, &event)?,
+            used: beyond(&event, of_log.as_ref()),
             session: event.session,
             at: UnixMillis(event.at),
             model: row.get(16)?,

@@ -4,8 +4,7 @@
 //! server, which knows of replies that no log here has. Fails as the ledger does.
 
 use crate::domain::{
-    Cell, Cost, DayCell, Revision, SessionKey, SessionValue, Totals, UnixMillis, UnloggedDay, UnloggedTotals,
-    Usd,
+    Cell, DayCell, Revision, SessionKey, SessionValue, Totals, UnixMillis, UnloggedDay, UnloggedTotals,
 };
 use crate::ledger::LedgerError;
 use crate::ledger::names::Names;
@@ -99,11 +98,7 @@ fn with_unlogged(
     let mut value = value.or_else(|| unheard(session, &timed))?;
     let mut days: BTreeMap<(NaiveDate, &str), UnloggedTotals> = BTreeMap::new();
     for (at, record) in &timed {
-        let (tokens, web_searches) = (record.used.tokens, record.used.web_searches);
-        let (unpriced_tokens, cost) = match record.cost {
-            Cost::Known(cost) => (0, cost.into()),
-            Cost::Unpriced => (tokens.total(), Usd(0)),
-        };
+        let Totals { tokens, web_searches, unpriced_tokens, cost, .. } = record.totals();
         let totals = UnloggedTotals { tokens, web_searches, unpriced_tokens, cost };
         value.unlogged += totals;
         *days.entry((at.to_utc().date_naive(), &record.model)).or_default() += totals;

@@ -122,8 +122,8 @@ impl LedgerReader {
     }
 
     /// What the client's accounts say of each session and model, and what its events have that neither a log nor an
-    /// account has, in order of time. Where nothing is missing from the log
-    /// there is a record all the same, with the client's price beside ours.
+    /// account has, in order of time. Where nothing is missing from the log there is a record all the same, with the
+    /// client's price beside ours.
     pub fn unlogged(&self) -> Result<Vec<UnloggedRecord>, LedgerError> {
         records(&self.connection, None)
     }

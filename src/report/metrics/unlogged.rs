@@ -29,13 +29,11 @@ pub fn by_model(records: &[UnloggedRecord]) -> BTreeMap<String, Unlogged> {
     let mut models: BTreeMap<String, Unlogged> = BTreeMap::new();
     for record in records {
         let model = models.entry(shown(&record.model)).or_default();
-        model.tokens += record.used.tokens;
-        model.web_searches = model.web_searches.saturating_add(record.used.web_searches);
-        let cost = record.cost.known().map(Usd::from);
-        if cost.is_none() {
-            model.unpriced_tokens = model.unpriced_tokens.saturating_add(record.used.tokens.total());
-        }
-        add(&mut model.cost, cost);
+        let totals = record.totals();
+        model.tokens += totals.tokens;
+        model.web_searches = model.web_searches.saturating_add(totals.web_searches);
+        model.unpriced_tokens = model.unpriced_tokens.saturating_add(totals.unpriced_tokens);
+        add(&mut model.cost, record.cost.known().map(Usd::from));
         add(&mut model.difference, record.difference());
     }
     models
